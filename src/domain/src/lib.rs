@@ -1,0 +1,1 @@
+//! libvirt's domain XML as Rust types: render and parse.

@@ -1,0 +1,1 @@
+//! KubeVirt's API with running VMs in one process: up, render, manifests.

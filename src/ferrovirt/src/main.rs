@@ -1,0 +1,2 @@
+//! The `ferrovirt` program.
+fn main() {}

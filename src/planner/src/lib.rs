@@ -1,0 +1,1 @@
+//! Reconcilers as pure functions: one module a resource, from what was observed to a plan.

@@ -1,0 +1,1 @@
+//! virt-api: admission webhooks and the aggregated subresources API, over TLS.

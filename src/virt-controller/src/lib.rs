@@ -1,0 +1,1 @@
+//! virt-controller: reconciles VirtualMachines and VirtualMachineInstances, leader-elected.

@@ -1,0 +1,1 @@
+//! virt-launcher: one domain of one VMI pod, on whichever hypervisor is given.

@@ -1,1 +1,3 @@
 //! Reconcilers as pure functions: one module a resource, from what was observed to a plan.
+
+pub mod install;

@@ -1,0 +1,44 @@
+Feature: What a VM waits for
+  Every state that is not the end says why.
+
+  Scenario: No node fits
+    Given a cluster with 2 nodes
+    When the client creates the VM "vm" with run strategy "Always" and:
+      | spec.template.spec.nodeSelector.color | blue |
+    Then the VM "vm" shows "ErrorUnschedulable"
+    And condition "PodScheduled" of the VMI "vm" is "False" because "Unschedulable"
+    And an event of the pod of the VMI "vm" says "Warning FailedScheduling 0/2 nodes are available"
+    When the client labels the node "node01" with "color=blue"
+    Then the VM "vm" shows "Running"
+
+  Scenario: Not enough memory on any node
+    Given a cluster with 1 node
+    When the client creates the VM "vm" with run strategy "Always" and:
+      | spec.template.spec.domain.memory.guest | 4Ti |
+    Then the VM "vm" shows "ErrorUnschedulable"
+    And an event of the pod of the VMI "vm" says "Warning FailedScheduling Insufficient memory"
+
+  Scenario: The image cannot be pulled
+    Given a cluster with 1 node on which the image "example.com/missing" cannot be pulled
+    When the client creates the VM "vm" with run strategy "Always" and the container disk "example.com/missing"
+    Then the VM "vm" shows "ErrImagePull" or "ImagePullBackOff"
+
+  Scenario: The claim does not exist
+    Given a cluster with 1 node
+    When the client creates the VM "vm" with run strategy "Always" and the claim "data"
+    Then the VM "vm" shows "ErrorPvcNotFound"
+    When the client creates the claim "data" of 1Gi
+    Then the VM "vm" shows "Running"
+
+  Scenario: Starting is shown while it starts
+    Given a cluster with 1 node
+    When the client creates the VM "vm" with run strategy "Always"
+    Then the VM "vm" showed, in this order: "Stopped, Starting, Running"
+
+  Scenario: The node is lost
+    Given a cluster with 2 nodes
+    When the client creates the VM "vm" with run strategy "Always"
+    Then the VM "vm" shows "Running"
+    When the node of the VMI "vm" is lost
+    Then the VMI "vm" is replaced by another one within 15 minutes
+    And the VM "vm" shows "Running"

@@ -1,0 +1,1 @@
+//! HTTP: requests in, encoded answers out.

@@ -1,0 +1,1 @@
+//! JSON paths as Kubernetes writes them.

@@ -1,0 +1,1 @@
+//! Access to the metadata of dynamic objects.

@@ -1,0 +1,284 @@
+//! How components listen and dial: TCP in production, in-memory pipes in a simulation (DESIGN, invariant 6).
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+/// A connection, of whatever kind.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + ?Sized> Stream for T {}
+
+/// A connection behind a pointer.
+pub type BoxStream = Box<dyn Stream>;
+
+/// A network.
+#[async_trait]
+pub trait Net: Send + Sync {
+    /// Starts listening at `host:port`; port 0 picks a free one.
+    ///
+    /// # Errors
+    /// `AddrInUse` when somebody listens there, `InvalidInput` for an address without a port.
+    async fn listen(&self, addr: &str) -> io::Result<Box<dyn Listener>>;
+
+    /// Connects to `host:port`.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` when nobody listens there.
+    async fn dial(&self, addr: &str) -> io::Result<BoxStream>;
+}
+
+/// An open port.
+#[async_trait]
+pub trait Listener: Send {
+    /// The next connection and its peer's address.
+    ///
+    /// # Errors
+    /// The network's; the port may still be good.
+    async fn accept(&mut self) -> io::Result<(BoxStream, String)>;
+
+    /// The address listened at, with the port that was picked.
+    fn local_addr(&self) -> String;
+}
+
+/// The operating system's TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpNet;
+
+struct TcpPort {
+    listener: TcpListener,
+    address: String,
+}
+
+#[async_trait]
+impl Net for TcpNet {
+    async fn listen(&self, addr: &str) -> io::Result<Box<dyn Listener>> {
+        let listener = TcpListener::bind(addr).await?;
+        let address = listener.local_addr()?.to_string();
+        Ok(Box::new(TcpPort { listener, address }))
+    }
+
+    async fn dial(&self, addr: &str) -> io::Result<BoxStream> {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
+    }
+}
+
+#[async_trait]
+impl Listener for TcpPort {
+    async fn accept(&mut self) -> io::Result<(BoxStream, String)> {
+        let (stream, peer) = self.listener.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok((Box::new(stream), peer.to_string()))
+    }
+
+    fn local_addr(&self) -> String {
+        self.address.clone()
+    }
+}
+
+/// How many bytes an in-memory pipe holds before its writer waits.
+const PIPE_BYTES: usize = 64 * 1024;
+
+/// Connections an in-memory port holds before dialers wait.
+const BACKLOG: usize = 128;
+
+/// The first port handed out for port 0, as the usual ephemeral range begins.
+const FIRST_EPHEMERAL_PORT: u16 = 32_768;
+
+/// A network of in-memory pipes: no sockets, no real waiting. Clones see the same network.
+///
+/// Every handle stands on a host; unspecified and loopback addresses mean that host, so two components can both listen at
+/// `0.0.0.0:8443` when each has its own host.
+#[derive(Clone)]
+pub struct MemoryNet {
+    host: String,
+    state: Arc<Mutex<MemoryState>>,
+}
+
+#[derive(Default)]
+struct MemoryState {
+    ports: BTreeMap<String, mpsc::Sender<(BoxStream, String)>>,
+    aliases: BTreeMap<String, String>,
+    resolver: Option<Resolver>,
+    next_port: BTreeMap<String, u16>,
+}
+
+/// Finds the address behind a name, as cluster DNS and Services do.
+type Resolver = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+impl Default for MemoryNet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryNet {
+    /// An empty network, seen from 127.0.0.1.
+    pub fn new() -> Self {
+        Self { host: "127.0.0.1".to_owned(), state: Arc::default() }
+    }
+
+    /// The same network, seen from another host.
+    #[must_use]
+    pub fn on_host(&self, host: &str) -> Self {
+        Self { host: host.to_owned(), state: Arc::clone(&self.state) }
+    }
+
+    /// Makes `from` (`service.namespace.svc:443`) lead to `to`.
+    pub fn alias(&self, from: &str, to: &str) {
+        self.state().aliases.insert(from.to_owned(), to.to_owned());
+    }
+
+    /// Asks `resolver` for addresses that have no alias.
+    pub fn resolve_with(&self, resolver: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
+        self.state().resolver = Some(Arc::new(resolver));
+    }
+
+    fn state(&self) -> MutexGuard<'_, MemoryState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `addr` with this host in place of an unspecified or loopback one.
+    fn absolute(&self, addr: &str) -> io::Result<(String, u16)> {
+        let Some((host, port)) = addr.rsplit_once(':') else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("address {addr}: missing port in address")));
+        };
+        let port =
+            port.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("address {addr}: invalid port {port:?}")))?;
+        let host = match host {
+            "" | "0.0.0.0" | "[::]" | "127.0.0.1" | "localhost" | "[::1]" => self.host.clone(),
+            other => other.to_owned(),
+        };
+        Ok((host, port))
+    }
+}
+
+impl std::fmt::Debug for MemoryNet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryNet").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+struct MemoryPort {
+    address: String,
+    connections: mpsc::Receiver<(BoxStream, String)>,
+    state: Arc<Mutex<MemoryState>>,
+}
+
+impl Drop for MemoryPort {
+    fn drop(&mut self) {
+        // The port is free again for whoever is started in this one's place.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).ports.remove(&self.address);
+    }
+}
+
+#[async_trait]
+impl Net for MemoryNet {
+    async fn listen(&self, addr: &str) -> io::Result<Box<dyn Listener>> {
+        let (host, port) = self.absolute(addr)?;
+        let mut state = self.state();
+        let port = if port == 0 {
+            let next = state.next_port.entry(host.clone()).or_insert(FIRST_EPHEMERAL_PORT);
+            let picked = *next;
+            *next = next.checked_add(1).unwrap_or(FIRST_EPHEMERAL_PORT);
+            picked
+        } else {
+            port
+        };
+        let address = format!("{host}:{port}");
+        if state.ports.contains_key(&address) {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("listen {address}: address already in use")));
+        }
+        let (sender, connections) = mpsc::channel(BACKLOG);
+        state.ports.insert(address.clone(), sender);
+        drop(state);
+        Ok(Box::new(MemoryPort { address, connections, state: Arc::clone(&self.state) }))
+    }
+
+    async fn dial(&self, addr: &str) -> io::Result<BoxStream> {
+        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, format!("dial {addr}: connect: connection refused"));
+        let sender = {
+            let resolver = self.state().resolver.clone();
+            let named = self.state().aliases.get(addr).cloned();
+            let target = named.or_else(|| resolver.and_then(|resolve| resolve(addr)));
+            let (host, port) = self.absolute(target.as_deref().unwrap_or(addr))?;
+            self.state().ports.get(&format!("{host}:{port}")).cloned().ok_or_else(refused)?
+        };
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        sender.send((Box::new(theirs), format!("{}:0", self.host))).await.map_err(|_| refused())?;
+        Ok(Box::new(ours))
+    }
+}
+
+#[async_trait]
+impl Listener for MemoryPort {
+    async fn accept(&mut self) -> io::Result<(BoxStream, String)> {
+        self.connections.recv().await.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))
+    }
+
+    fn local_addr(&self) -> String {
+        self.address.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn echo_once(net: &dyn Net, listen: &str, dial: Option<&str>) {
+        let mut listener = net.listen(listen).await.unwrap();
+        let address = dial.map_or_else(|| listener.local_addr(), str::to_owned);
+        let client = async {
+            let mut stream = net.dial(&address).await.unwrap();
+            stream.write_all(b"ping").await.unwrap();
+            let mut answer = [0; 4];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"pong");
+        };
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut question = [0; 4];
+            stream.read_exact(&mut question).await.unwrap();
+            stream.write_all(b"pong").await.unwrap();
+            question
+        };
+        let ((), question) = tokio::join!(client, server);
+        assert_eq!(&question, b"ping");
+    }
+
+    #[tokio::test]
+    async fn tcp_connects() {
+        echo_once(&TcpNet, "127.0.0.1:0", None).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_connects() {
+        let net = MemoryNet::new();
+        echo_once(&net, "0.0.0.0:0", None).await;
+        net.alias("virt-api.kubevirt.svc:443", "10.0.0.9:8443");
+        echo_once(&net.on_host("10.0.0.9"), "0.0.0.0:8443", Some("virt-api.kubevirt.svc:443")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_ports_are_exclusive_and_freed() {
+        let net = MemoryNet::new();
+        let first = net.listen("0.0.0.0:80").await.unwrap();
+        let busy = net.listen("127.0.0.1:80").await.err().unwrap();
+        assert_eq!(busy.to_string(), "listen 127.0.0.1:80: address already in use");
+        assert!(net.on_host("10.0.0.1").listen("0.0.0.0:80").await.is_ok());
+        drop(first);
+        assert!(net.listen("0.0.0.0:80").await.is_ok());
+        let refused = net.dial("10.9.9.9:1").await.err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(net.dial("nowhere").await.err().unwrap().kind(), io::ErrorKind::InvalidInput);
+    }
+}

@@ -1,0 +1,64 @@
+//! Client certificates: the common name is the user, each organization a group.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use sha2::{Digest, Sha256};
+
+use super::{PeerCert, UserInfo};
+use crate::serve::pki::certificates;
+use crate::serve::tls::{Clock, TlsError, provider};
+
+/// Key of the user's extra data that identifies the credential.
+pub(super) const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+
+/// A client certificate authority.
+#[derive(Debug, Clone)]
+pub(super) struct ClientCa {
+    verifier: Arc<dyn ClientCertVerifier>,
+    clock: Clock,
+}
+
+impl ClientCa {
+    /// The authorities of a PEM bundle.
+    pub(super) fn new(pem: &str, clock: Clock) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for cert in certificates(pem)? {
+            roots.add(cert)?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build()?;
+        Ok(Self { verifier, clock })
+    }
+
+    /// Whether the chain ends at one of the authorities, is in date, and is meant for clients.
+    pub(super) fn trusts(&self, peer: &PeerCert) -> bool {
+        peer.split().is_some_and(|(leaf, rest)| self.verifier.verify_client_cert(leaf, rest, self.clock.unix()).is_ok())
+    }
+}
+
+/// The user a certificate names; `None` when it has no common name.
+pub(super) fn user(peer: &PeerCert) -> Option<UserInfo> {
+    let (leaf, _) = peer.split()?;
+    let (_, cert) = x509_parser::parse_x509_certificate(leaf).ok()?;
+    let name = common_name(&cert)?;
+    let groups = cert.subject().iter_organization().filter_map(|o| o.as_str().ok()).map(ToOwned::to_owned).collect();
+    let mut fingerprint = String::from("X509SHA256=");
+    for byte in Sha256::digest(leaf.as_ref()) {
+        fingerprint.push_str(&format!("{byte:02x}"));
+    }
+    let extra = [(CREDENTIAL_ID.to_owned(), vec![fingerprint])].into();
+    Some(UserInfo { name, uid: String::new(), groups, extra })
+}
+
+/// The common name alone.
+pub(super) fn peer_name(peer: &PeerCert) -> Option<String> {
+    let (leaf, _) = peer.split()?;
+    let (_, cert) = x509_parser::parse_x509_certificate(leaf).ok()?;
+    common_name(&cert)
+}
+
+fn common_name(cert: &x509_parser::certificate::X509Certificate<'_>) -> Option<String> {
+    cert.subject().iter_common_name().next()?.as_str().ok().filter(|n| !n.is_empty()).map(ToOwned::to_owned)
+}

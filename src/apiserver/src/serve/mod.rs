@@ -1,0 +1,11 @@
+//! Keys, the TLS listener and the kubeconfig: how the tower service is reached over a network.
+
+mod kubeconfig;
+mod listener;
+pub mod pki;
+pub mod tls;
+
+pub use kubeconfig::{kubeconfig, kubeconfig_for};
+pub use listener::{Accept, Limits, Listener};
+pub use pki::{Identity, Pki, PkiError};
+pub use tls::{Trust, client_config, server_config};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{Clock, Entropy, Net};
+use crate::{Clock, Entropy, Files, Net};
 
 /// The outside world of a component; cheap to clone.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub struct Deps {
     pub entropy: Entropy,
     /// How to listen and dial.
     pub net: Arc<dyn Net>,
+    /// Mounted files: certificates, mostly (`/etc/virt-api/certificates/tls.crt`).
+    pub files: Files,
     /// Cancelled when the component has to stop.
     pub shutdown: CancellationToken,
     /// The pod's name: the identity in leases.

@@ -1,0 +1,104 @@
+//! Files that a component is given: mounted Secrets and ConfigMaps, on disk in production, in memory in a simulation.
+//!
+//! Certificates are such files (spec/operator.md §12.4): a component reads them when it starts and again on every
+//! [`Files::RELOAD`], so that rotation needs no restart.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::tls::{Identity, TlsError};
+
+/// Where a component's files are; clones share them.
+#[derive(Clone, Debug)]
+pub enum Files {
+    /// On disk, as the container mounts them.
+    Disk,
+    /// In memory, by absolute path.
+    Memory(Arc<RwLock<BTreeMap<String, Vec<u8>>>>),
+}
+
+/// Why an identity could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file is not there or not readable.
+    #[error("reading {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The files are there, but make no identity.
+    #[error("the certificate in {folder}")]
+    Tls {
+        /// The folder of `tls.crt` and `tls.key`.
+        folder: String,
+        /// Why.
+        #[source]
+        source: TlsError,
+    },
+}
+
+impl Files {
+    /// How often mounted files are read again.
+    pub const RELOAD: Duration = Duration::from_secs(60);
+
+    /// Files in memory.
+    pub fn memory(files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self::Memory(Arc::new(RwLock::new(files)))
+    }
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// [`FileError::Read`].
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
+        let content = match self {
+            Self::Disk => std::fs::read(Path::new(path)),
+            Self::Memory(files) => {
+                let files = files.read().unwrap_or_else(PoisonError::into_inner);
+                files.get(path).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+            }
+        };
+        content.map_err(|source| FileError::Read { path: path.to_owned(), source })
+    }
+
+    /// The identity in a folder as Secrets of type `kubernetes.io/tls` are mounted: `tls.crt` and `tls.key`.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn identity(&self, folder: &str) -> Result<Identity, FileError> {
+        let (certificate, key) = self.pair(folder)?;
+        Identity::from_pem(&certificate, &key).map_err(|source| FileError::Tls { folder: folder.to_owned(), source })
+    }
+
+    /// Reads the folder again; what is unreadable or unusable leaves the identity as it was.
+    ///
+    /// # Errors
+    /// [`FileError`], for the log.
+    pub fn refresh(&self, folder: &str, identity: &Identity) -> Result<(), FileError> {
+        let (certificate, key) = self.pair(folder)?;
+        identity.replace(&certificate, &key).map_err(|source| FileError::Tls { folder: folder.to_owned(), source })
+    }
+
+    fn pair(&self, folder: &str) -> Result<(String, String), FileError> {
+        let text = |name: &str| self.read(&format!("{folder}/{name}")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok((text("tls.crt")?, text("tls.key")?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let files = Files::memory(BTreeMap::from([("/etc/a/tls.crt".to_owned(), b"x".to_vec())]));
+        assert_eq!(files.read("/etc/a/tls.crt").unwrap(), b"x");
+        assert_eq!(files.identity("/etc/a").unwrap_err().to_string(), "reading /etc/a/tls.key");
+    }
+}

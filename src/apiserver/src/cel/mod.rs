@@ -1,1 +1,4 @@
-//! CEL rules.
+//! CEL: rules of custom resources, and expressions of admission policies.
+
+pub mod check;
+pub mod rules;

@@ -1,1 +1,3 @@
-//! CustomResourceDefinitions.
+//! CustomResourceDefinitions: from the object to resources that the server serves.
+
+pub mod names;

@@ -28,8 +28,8 @@ mod state;
 
 pub use error::{ErrorCode, ErrorDomain, LifecycleError};
 pub use event::{
-    AgentState, CrashedDetail, DefinedDetail, LifecycleEvent, PmSuspendedDetail, ResumedDetail, ShutdownDetail,
-    StartedDetail, StoppedDetail, SuspendedDetail, UndefinedDetail,
+    AgentState, CrashedDetail, DefinedDetail, LifecycleEvent, PmSuspendedDetail, ResumedDetail, ShutdownDetail, StartedDetail,
+    StoppedDetail, SuspendedDetail, UndefinedDetail,
 };
 pub use machine::{OnCrash, Outcome, Presence, Record, Step, Stimulus, apply};
 pub use state::{CrashedReason, DomainState, PausedReason, RunningReason, ShutdownReason, ShutoffReason};

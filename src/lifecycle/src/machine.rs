@@ -1,9 +1,9 @@
 //! Which stimulus is legal in which state, what it leads to and which events announce it (hypervisor.md §9.1, §14).
 
 use crate::{
-    CrashedDetail, CrashedReason, DefinedDetail, DomainState, ErrorCode, LifecycleError, LifecycleEvent, PausedReason,
-    PmSuspendedDetail, ResumedDetail, RunningReason, ShutdownDetail, ShutdownReason, ShutoffReason, StartedDetail,
-    StoppedDetail, SuspendedDetail, UndefinedDetail,
+    CrashedDetail, CrashedReason, DefinedDetail, DomainState, ErrorCode, LifecycleError, LifecycleEvent, PausedReason, PmSuspendedDetail,
+    ResumedDetail, RunningReason, ShutdownDetail, ShutdownReason, ShutoffReason, StartedDetail, StoppedDetail, SuspendedDetail,
+    UndefinedDetail,
 };
 
 /// Whether the hypervisor has a record of the domain, and which.
@@ -162,9 +162,7 @@ fn present(record: Record, stimulus: Stimulus) -> Result<Outcome, LifecycleError
         Stimulus::Undefine => undefine(record),
         Stimulus::Create { paused } => create(record, paused),
         Stimulus::StartFailed if state.is_active() => Err(already_running()),
-        Stimulus::StartFailed => {
-            Ok(Outcome::Silent(Record { state: DomainState::Shutoff(ShutoffReason::Failed), ..record }))
-        }
+        Stimulus::StartFailed => Ok(Outcome::Silent(Record { state: DomainState::Shutoff(ShutoffReason::Failed), ..record })),
         Stimulus::Suspend
         | Stimulus::Resume
         | Stimulus::Shutdown
@@ -197,26 +195,16 @@ fn create(record: Record, paused: bool) -> Result<Outcome, LifecycleError> {
     let started = LifecycleEvent::Started(StartedDetail::Booted);
     if paused {
         let halted = Record { state: DomainState::Paused(PausedReason::User), ..record };
-        return Ok(Outcome::Changed(vec![
-            step(halted, started),
-            step(halted, LifecycleEvent::Suspended(SuspendedDetail::Paused)),
-        ]));
+        return Ok(Outcome::Changed(vec![step(halted, started), step(halted, LifecycleEvent::Suspended(SuspendedDetail::Paused))]));
     }
-    Ok(Outcome::Changed(vec![
-        step(running, LifecycleEvent::Resumed(ResumedDetail::Unpaused)),
-        step(running, started),
-    ]))
+    Ok(Outcome::Changed(vec![step(running, LifecycleEvent::Resumed(ResumedDetail::Unpaused)), step(running, started)]))
 }
 
 fn undefine(record: Record) -> Result<Outcome, LifecycleError> {
     if !record.persistent {
         return Err(LifecycleError::invalid("cannot undefine transient domain"));
     }
-    let presence = if record.state.is_active() {
-        Presence::Present(Record { persistent: false, ..record })
-    } else {
-        Presence::Absent
-    };
+    let presence = if record.state.is_active() { Presence::Present(Record { persistent: false, ..record }) } else { Presence::Absent };
     Ok(Outcome::Changed(vec![Step { presence, event: LifecycleEvent::Undefined(UndefinedDetail::Removed) }]))
 }
 
@@ -231,19 +219,13 @@ fn active(record: Record, stimulus: Stimulus) -> Result<Outcome, LifecycleError>
             }
             DomainState::Paused(_) => Ok(Outcome::Unchanged),
             DomainState::PmSuspended => Err(LifecycleError::invalid("domain is pmsuspended")),
-            DomainState::ShuttingDown(_) | DomainState::Crashed(_) | DomainState::NoState | DomainState::Shutoff(_) => {
-                Err(not_running())
-            }
+            DomainState::ShuttingDown(_) | DomainState::Crashed(_) | DomainState::NoState | DomainState::Shutoff(_) => Err(not_running()),
         },
         Stimulus::Resume => match record.state {
-            DomainState::Paused(_) => {
-                to(DomainState::Running(RunningReason::Unpaused), LifecycleEvent::Resumed(ResumedDetail::Unpaused))
-            }
+            DomainState::Paused(_) => to(DomainState::Running(RunningReason::Unpaused), LifecycleEvent::Resumed(ResumedDetail::Unpaused)),
             DomainState::Running(_) | DomainState::Blocked => Err(already_running()),
             DomainState::PmSuspended => Err(LifecycleError::invalid("domain is pmsuspended")),
-            DomainState::ShuttingDown(_) | DomainState::Crashed(_) | DomainState::NoState | DomainState::Shutoff(_) => {
-                Err(not_running())
-            }
+            DomainState::ShuttingDown(_) | DomainState::Crashed(_) | DomainState::NoState | DomainState::Shutoff(_) => Err(not_running()),
         },
         Stimulus::Shutdown => match record.state {
             DomainState::Running(_) | DomainState::Blocked => Ok(Outcome::Delivered),
@@ -257,12 +239,8 @@ fn active(record: Record, stimulus: Stimulus) -> Result<Outcome, LifecycleError>
         Stimulus::Reboot if running => Ok(Outcome::Delivered),
         Stimulus::Reset if running || matches!(record.state, DomainState::Paused(_)) => Ok(Outcome::Delivered),
         Stimulus::Reset if matches!(record.state, DomainState::ShuttingDown(_)) => Ok(Outcome::Unchanged),
-        Stimulus::Destroy => {
-            Ok(Outcome::Changed(vec![stopped(record, ShutoffReason::Destroyed, StoppedDetail::Destroyed)]))
-        }
-        Stimulus::PowerDown { by } if running => {
-            to(DomainState::ShuttingDown(ShutdownReason::Unknown), LifecycleEvent::Shutdown(by))
-        }
+        Stimulus::Destroy => Ok(Outcome::Changed(vec![stopped(record, ShutoffReason::Destroyed, StoppedDetail::Destroyed)])),
+        Stimulus::PowerDown { by } if running => to(DomainState::ShuttingDown(ShutdownReason::Unknown), LifecycleEvent::Shutdown(by)),
         Stimulus::ProcessExited if matches!(record.state, DomainState::ShuttingDown(_)) => {
             Ok(Outcome::Changed(vec![stopped(record, ShutoffReason::Shutdown, StoppedDetail::Shutdown)]))
         }
@@ -279,18 +257,12 @@ fn active(record: Record, stimulus: Stimulus) -> Result<Outcome, LifecycleError>
             }
             Ok(Outcome::Changed(steps))
         }
-        Stimulus::CrashLoaded if running => {
-            to(record.state, LifecycleEvent::Crashed(CrashedDetail::Crashloaded))
-        }
-        Stimulus::IoError if running => {
-            to(DomainState::Paused(PausedReason::IoError), LifecycleEvent::Suspended(SuspendedDetail::IoError))
-        }
+        Stimulus::CrashLoaded if running => to(record.state, LifecycleEvent::Crashed(CrashedDetail::Crashloaded)),
+        Stimulus::IoError if running => to(DomainState::Paused(PausedReason::IoError), LifecycleEvent::Suspended(SuspendedDetail::IoError)),
         Stimulus::Watchdog if running => {
             to(DomainState::Paused(PausedReason::Watchdog), LifecycleEvent::Suspended(SuspendedDetail::Watchdog))
         }
-        Stimulus::PmSuspend if running => {
-            to(DomainState::PmSuspended, LifecycleEvent::PmSuspended(PmSuspendedDetail::Memory))
-        }
+        Stimulus::PmSuspend if running => to(DomainState::PmSuspended, LifecycleEvent::PmSuspended(PmSuspendedDetail::Memory)),
         Stimulus::PmWakeup if record.state == DomainState::PmSuspended => {
             to(DomainState::Running(RunningReason::Wakeup), LifecycleEvent::Started(StartedDetail::Wakeup))
         }
@@ -316,11 +288,8 @@ fn step(record: Record, event: LifecycleEvent) -> Step {
 
 /// The end of the process: a persistent domain is off, of a transient one nothing remains.
 fn stopped(record: Record, reason: ShutoffReason, detail: StoppedDetail) -> Step {
-    let presence = if record.persistent {
-        Presence::Present(Record { state: DomainState::Shutoff(reason), ..record })
-    } else {
-        Presence::Absent
-    };
+    let presence =
+        if record.persistent { Presence::Present(Record { state: DomainState::Shutoff(reason), ..record }) } else { Presence::Absent };
     Step { presence, event: LifecycleEvent::Stopped(detail) }
 }
 

@@ -166,12 +166,7 @@ impl DomainState {
     /// Whether the domain has a process (libvirt: is active).
     pub const fn is_active(self) -> bool {
         match self {
-            Self::Running(_)
-            | Self::Blocked
-            | Self::Paused(_)
-            | Self::ShuttingDown(_)
-            | Self::Crashed(_)
-            | Self::PmSuspended => true,
+            Self::Running(_) | Self::Blocked | Self::Paused(_) | Self::ShuttingDown(_) | Self::Crashed(_) | Self::PmSuspended => true,
             Self::NoState | Self::Shutoff(_) => false,
         }
     }

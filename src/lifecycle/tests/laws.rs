@@ -1,8 +1,8 @@
 //! Laws of the state machine, for every sequence of stimuli; and the golden traces as a table.
 
 use ferrovirt_lifecycle::{
-    DomainState, LifecycleEvent, OnCrash, Outcome, PausedReason, Presence, Record, RunningReason, ShutdownDetail,
-    ShutoffReason, Stimulus, apply,
+    DomainState, LifecycleEvent, OnCrash, Outcome, PausedReason, Presence, Record, RunningReason, ShutdownDetail, ShutoffReason, Stimulus,
+    apply,
 };
 use proptest::prelude::*;
 use rstest::rstest;

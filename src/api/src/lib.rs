@@ -7,6 +7,8 @@
 
 mod address;
 pub mod cdi;
+pub mod config;
+pub mod crd;
 mod kind;
 pub mod names;
 pub mod quantity;

@@ -37,6 +37,7 @@ pub use default::default;
 pub use lists::{unique_lists, unique_lists_on_update};
 pub use prune::prune;
 pub use validate::validate;
+pub(crate) use validate::Counterparts;
 
 use crate::cel::rules::CompiledRules;
 use crate::error::FieldError;

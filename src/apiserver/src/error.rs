@@ -494,6 +494,9 @@ impl FieldError {
             | (_, None) => kind.to_owned(),
             (_, Some(Value::Null)) => format!("{kind}: \"null\""),
             (_, Some(Value::String(s))) => format!("{kind}: {}", go_quote(s)),
+            (_, Some(Value::Object(map))) if map.len() == 1 && map.contains_key(PRINTED) => {
+                format!("{kind}: {}", map.get(PRINTED).and_then(Value::as_str).unwrap_or_default())
+            }
             (_, Some(value)) => format!("{kind}: {value}"),
         };
         if !self.detail.is_empty() {
@@ -513,6 +516,14 @@ impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.body())
     }
+}
+
+/// Marks a bad value that is text to print as it is.
+const PRINTED: &str = "\u{0}printed";
+
+/// A bad value that is printed as given, for structures whose members the original prints in the order of their Go type.
+pub fn printed(text: impl Into<String>) -> Value {
+    json!({ PRINTED: text.into() })
 }
 
 /// A string as Go's `%q` prints it: printable characters stay, others are escaped.

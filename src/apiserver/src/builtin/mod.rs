@@ -1,5 +1,14 @@
 //! The built-in kinds: which there are, their defaults and their rules. Their schemas are in [`crate::schema`].
 
+mod addresses;
+mod bootstrap;
+pub mod catalog;
+mod kinds;
 mod strategy;
+mod subresource;
 
-pub use strategy::{NoRules, Strategy};
+pub use addresses::Addresses;
+pub use bootstrap::bootstrap;
+pub use catalog::catalog;
+pub use strategy::{Context, NoRules, Strategy};
+pub use subresource::{serve_subresource, serve_virtual};

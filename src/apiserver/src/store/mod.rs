@@ -67,13 +67,15 @@ pub struct Stored {
     pub labels: BTreeMap<String, String>,
     /// Values of the resource's selectable fields besides name and namespace.
     pub fields: BTreeMap<String, String>,
+    /// Where the members after `kind` and `apiVersion` begin.
+    untyped: usize,
     /// Lines of a watch, made at first use and shared by all watches: ADDED, MODIFIED, DELETED.
     lines: [OnceLock<Bytes>; 3],
 }
 
 impl Stored {
     fn new(key: Key, revision: u64, value: &Value, fields: BTreeMap<String, String>) -> Result<Self, StoreError> {
-        let json = serde_json::to_vec(value).map_err(|error| StoreError::Encoding(error.to_string()))?;
+        let (json, untyped) = encode(value).map_err(|error| StoreError::Encoding(error.to_string()))?;
         let metadata = value.get("metadata");
         let labels = metadata
             .and_then(|metadata| metadata.get("labels"))
@@ -90,6 +92,7 @@ impl Stored {
             uid: uid.to_owned(),
             labels,
             fields,
+            untyped,
             lines: [const { OnceLock::new() }; 3],
         })
     }
@@ -97,6 +100,12 @@ impl Stored {
     /// The decoded object.
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.json).unwrap_or(Value::Null)
+    }
+
+    /// The encoded members of the object but `kind` and `apiVersion`, and its closing brace: lists of built-in kinds do
+    /// not repeat the type in their items.
+    pub fn untyped(&self) -> &[u8] {
+        self.json.get(self.untyped..).unwrap_or_default()
     }
 
     /// The line of a watch that says `kind` of this object, newline included; encoded once and shared.
@@ -454,6 +463,36 @@ fn in_namespace(
             .map(|(_, stored)| stored.clone())
             .collect(),
     }
+}
+
+/// Encodes an object with its type first, and says where the other members begin.
+fn encode(value: &Value) -> serde_json::Result<(Vec<u8>, usize)> {
+    let Some(map) = value.as_object() else { return Ok((serde_json::to_vec(value)?, 0)) };
+    let mut json = Vec::with_capacity(1024);
+    let mut before = b'{';
+    let mut untyped = 1;
+    let is_type = |key: &str| key == "kind" || key == "apiVersion";
+    let typed = ["kind", "apiVersion"].into_iter().filter_map(|key| map.get_key_value(key));
+    for (key, member) in typed.chain(map.iter().filter(|(key, _)| !is_type(key))) {
+        json.push(before);
+        before = b',';
+        if is_type(key) {
+            untyped = usize::MAX;
+        } else if untyped == usize::MAX {
+            untyped = json.len();
+        }
+        serde_json::to_writer(&mut json, key)?;
+        json.push(b':');
+        serde_json::to_writer(&mut json, member)?;
+    }
+    if before == b'{' {
+        json.push(b'{');
+    }
+    if untyped == usize::MAX {
+        untyped = json.len();
+    }
+    json.push(b'}');
+    Ok((json, untyped))
 }
 
 fn set_resource_version(value: &mut Value, revision: u64) {

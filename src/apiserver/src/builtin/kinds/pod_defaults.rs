@@ -1,0 +1,1 @@
+//! Defaults of a pod template.

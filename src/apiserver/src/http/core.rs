@@ -1,0 +1,79 @@
+//! The state that all requests share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::admission::Chain;
+use crate::auth::service_account::ServiceAccountTokens;
+use crate::auth::{Authentication, Authorizer};
+use crate::env::Env;
+use crate::error::ApiError;
+use crate::registry::Call;
+use crate::resource::Registry;
+use crate::store::{Store, Stored};
+
+/// What kubelets answer through the API server: logs, and connections into pods.
+#[async_trait::async_trait]
+pub trait Kubelet: Send + Sync {
+    /// The log of a container as a body; `query` is the request's (`container`, `follow`, `tailLines`, …).
+    async fn logs(
+        &self,
+        node: &str,
+        namespace: &str,
+        pod: &str,
+        query: &super::Query,
+    ) -> Result<http::Response<super::Body>, ApiError>;
+}
+
+/// The server's state.
+pub struct Core {
+    /// Clock, randomness, connections.
+    pub env: Env,
+    /// All objects.
+    pub store: Store,
+    /// All resources.
+    pub resources: Registry,
+    /// Who asks.
+    pub authentication: Authentication,
+    /// Makes service-account tokens.
+    pub tokens: Option<Arc<ServiceAccountTokens>>,
+    /// May they.
+    pub authorizer: Authorizer,
+    /// Admission plugins, webhooks and policies.
+    pub admission: Chain,
+    /// Reaches kubelets.
+    pub kubelet: Option<Arc<dyn Kubelet>>,
+    /// Discovery documents, rebuilt when resources change.
+    pub discovery: crate::discovery::Cache,
+    /// Addresses and node ports of Services.
+    pub service_addresses: crate::builtin::Addresses,
+    /// Revision of the definitions that [`Core::resources`] reflects.
+    pub(crate) definitions: Mutex<u64>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Core({:?})", self.store)
+    }
+}
+
+impl Core {
+    /// Waits until a commit cannot be lost, then lets those follow it who must before the client knows.
+    pub async fn written(&self, call: &Call, stored: &Stored) -> Result<(), ApiError> {
+        self.store.durable(stored.revision).await.map_err(ApiError::internal)?;
+        if call.info.gr.group == "apiextensions.k8s.io" {
+            self.follow_definitions();
+        }
+        Ok(())
+    }
+
+    /// Serves the custom resources that the stored definitions say.
+    pub fn follow_definitions(&self) {
+        let gr = super::wiring::definitions();
+        let last = self.store.last_write(&gr);
+        let mut seen = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen != last {
+            *seen = last;
+            super::wiring::follow_definitions(self);
+        }
+    }
+}

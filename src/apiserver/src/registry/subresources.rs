@@ -1,0 +1,50 @@
+//! Which handler serves a request on a resource.
+
+use super::{Call, Output, create, delete, list, patch, scale, update, watch};
+use crate::builtin;
+use crate::error::ApiError;
+
+/// Serves a request on a resource; also returns the warnings of the answer.
+pub async fn serve(mut call: Call) -> Result<(Output, Vec<String>), (ApiError, Vec<String>)> {
+    if call.verb == "watch" {
+        let warnings = call.warnings.clone();
+        return watch::watch(call).await.map_err(|error| (error, warnings));
+    }
+    let result = match call.subresource.as_str() {
+        "" => object(&mut call).await,
+        "status" if call.has_status() => status(&mut call).await,
+        "scale" => scale::serve(&mut call).await,
+        _ if call.info.is_custom() => Err(ApiError::not_found(&call.info.gr, &call.name)),
+        _ => builtin::serve_subresource(&mut call).await,
+    };
+    let warnings = std::mem::take(&mut call.warnings);
+    match result {
+        Ok(output) => Ok((output, warnings)),
+        Err(error) => Err((error, warnings)),
+    }
+}
+
+async fn object(call: &mut Call) -> Result<Output, ApiError> {
+    if let Some(output) = builtin::serve_virtual(call).await? {
+        return Ok(output);
+    }
+    match call.verb.as_str() {
+        "get" => list::get(call).await,
+        "list" => list::list(call).await,
+        "create" => create::create(call).await,
+        "update" => update::update(call).await,
+        "patch" => patch::patch(call).await,
+        "delete" => delete::delete(call).await,
+        "deletecollection" => delete::delete_collection(call).await,
+        verb => Err(ApiError::method_not_supported(call.gr(), verb)),
+    }
+}
+
+async fn status(call: &mut Call) -> Result<Output, ApiError> {
+    match call.verb.as_str() {
+        "get" => list::get(call).await,
+        "update" => update::update(call).await,
+        "patch" => patch::patch(call).await,
+        verb => Err(ApiError::method_not_supported(call.gr(), verb)),
+    }
+}

@@ -53,7 +53,6 @@ impl Schema {
         schema
     }
 
-    /// Parses the root schema of a built-in type, whose `metadata` is described like any other field.
     fn parse_map(map: &Map<String, Value>) -> Self {
         let types = map.get("type").and_then(Value::as_str).and_then(JsonType::parse);
         let properties: BTreeMap<Box<str>, Arc<Self>> = map
@@ -104,6 +103,7 @@ impl Schema {
             definition: None,
             recursive: None,
             subtree: Subtree::default(),
+            origin: 0,
         };
         schema.finished()
     }

@@ -1,5 +1,6 @@
 //! Keys, the TLS listener and the kubeconfig: how the tower service is reached over a network.
 
+pub mod connect;
 mod kubeconfig;
 mod listener;
 pub mod pki;

@@ -34,7 +34,7 @@ impl Roles {
             let object = stored.value();
             let selectors = object.pointer("/aggregationRule/clusterRoleSelectors").and_then(Value::as_array).map(|list| {
                 // A selector that does not parse selects nothing.
-                list.iter().filter_map(|selector| LabelSelector::from_object(selector).ok()).collect()
+                list.iter().filter_map(|selector| LabelSelector::from_object(Some(selector)).ok()).collect()
             });
             let role = Role { revision: stored.revision, labels: stored.labels.clone(), rules: Rule::of_role(&object), selectors, object };
             (stored.key.name.clone(), role)

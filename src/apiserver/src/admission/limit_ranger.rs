@@ -16,11 +16,7 @@ const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 type Resources = BTreeMap<String, Quantity>;
 
 fn resources(value: &Value, path: &[&str]) -> Resources {
-    object::map(value, path)
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, value)| Some((name.clone(), Quantity::of(value)?)))
-        .collect()
+    object::map(value, path).into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), Quantity::of(value)?))).collect()
 }
 
 fn items(chain: &Chain, namespace: &str) -> Vec<Value> {
@@ -77,8 +73,7 @@ pub(super) fn admit(chain: &Chain, attributes: &mut Attributes) -> Result<(), Ap
 
 pub(super) fn validate(chain: &Chain, attributes: &Attributes) -> Result<(), ApiError> {
     let pod = attributes.is("", "pods") && attributes.operation == Operation::Create;
-    let claim = attributes.is("", "persistentvolumeclaims")
-        && matches!(attributes.operation, Operation::Create | Operation::Update);
+    let claim = attributes.is("", "persistentvolumeclaims") && matches!(attributes.operation, Operation::Create | Operation::Update);
     let Some(object) = attributes.object.as_ref().filter(|_| pod || claim) else { return Ok(()) };
     let mut problems = Vec::new();
     for item in items(chain, &attributes.namespace) {
@@ -97,9 +92,7 @@ pub(super) fn validate(chain: &Chain, attributes: &Attributes) -> Result<(), Api
                 for (bound, less, word) in [("min", true, "minimum"), ("max", false, "maximum")] {
                     for (name, enforced) in resources(&item, &[bound]) {
                         if let Some(found) = requests.get(&name).filter(|f| if less { **f < enforced } else { **f > enforced }) {
-                            problems.push(format!(
-                                "{word} {name} usage per PersistentVolumeClaim is {enforced}, but request is {found}"
-                            ));
+                            problems.push(format!("{word} {name} usage per PersistentVolumeClaim is {enforced}, but request is {found}"));
                         }
                     }
                 }

@@ -73,9 +73,10 @@ impl Rule {
             && has(&self.operations, attributes.operation.as_str())
             && has(&self.groups, &gvr.group)
             && has(&self.versions, &gvr.version)
-            && self.resources.iter().any(|(resource, sub)| {
-                (resource == "*" || *resource == gvr.resource) && (sub == "*" || *sub == attributes.subresource)
-            })
+            && self
+                .resources
+                .iter()
+                .any(|(resource, sub)| (resource == "*" || *resource == gvr.resource) && (sub == "*" || *sub == attributes.subresource))
             && (self.names.is_empty() || self.names.contains(&attributes.name))
     }
 }

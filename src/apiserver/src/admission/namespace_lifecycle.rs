@@ -31,8 +31,7 @@ pub(super) fn admit(chain: &Chain, attributes: &Attributes) -> Result<(), ApiErr
     if attributes.operation != Operation::Create || !terminating {
         return Ok(());
     }
-    let mut error =
-        attributes.forbidden(format!("unable to create new content in namespace {name} because it is being terminated"));
+    let mut error = attributes.forbidden(format!("unable to create new content in namespace {name} because it is being terminated"));
     if let Some(details) = &mut error.details {
         details.causes.push(StatusCause {
             reason: "NamespaceTerminating".into(),

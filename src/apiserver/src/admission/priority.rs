@@ -75,10 +75,8 @@ pub(super) fn validate(chain: &Chain, attributes: &Attributes) -> Result<(), Api
         return Ok(());
     };
     match default_class(chain) {
-        Some(other) if object::name(&other) != object::name(class) => Err(attributes.forbidden(format!(
-            "PriorityClass {} is already marked as default. Only one default can exist",
-            object::name(&other)
-        ))),
+        Some(other) if object::name(&other) != object::name(class) => Err(attributes
+            .forbidden(format!("PriorityClass {} is already marked as default. Only one default can exist", object::name(&other)))),
         _ => Ok(()),
     }
 }

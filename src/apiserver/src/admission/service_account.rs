@@ -27,10 +27,7 @@ pub(super) fn admit(chain: &Chain, attributes: &mut Attributes) -> Result<(), Ap
     let name = if asked.is_empty() { "default" } else { asked }.to_owned();
     let namespace = attributes.namespace.as_str();
     let account = chain.get("", "serviceaccounts", namespace, &name).ok_or_else(|| {
-        attributes.forbidden(format!(
-            "error looking up service account {namespace}/{name}: serviceaccount {} not found",
-            go_quote(&name)
-        ))
+        attributes.forbidden(format!("error looking up service account {namespace}/{name}: serviceaccount {} not found", go_quote(&name)))
     })?;
     let entropy = chain.env.entropy.clone();
     let Some(pod) = &mut attributes.object else { return Ok(()) };
@@ -54,11 +51,8 @@ pub(super) fn admit(chain: &Chain, attributes: &mut Attributes) -> Result<(), Ap
 
 /// Mounts the token in every container that has nothing at its path, from a volume of the pod's or a new one.
 fn mount_token(pod: &mut Value, new_name: impl FnOnce() -> String) {
-    let existing = object::list(pod, &["spec", "volumes"])
-        .iter()
-        .map(object_name)
-        .find(|name| name.starts_with(VOLUME_PREFIX))
-        .map(ToOwned::to_owned);
+    let existing =
+        object::list(pod, &["spec", "volumes"]).iter().map(object_name).find(|name| name.starts_with(VOLUME_PREFIX)).map(ToOwned::to_owned);
     let is_new = existing.is_none();
     let name = existing.unwrap_or_else(new_name);
     let mut mounted = false;

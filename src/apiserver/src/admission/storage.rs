@@ -11,8 +11,7 @@ use crate::object;
 
 const GROUP: &str = "storage.k8s.io";
 const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
-const DEFAULT_CLASS: [&str; 2] =
-    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+const DEFAULT_CLASS: [&str; 2] = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 
 pub(super) fn admit(chain: &Chain, attributes: &mut Attributes) {
     if attributes.operation != Operation::Create {
@@ -43,9 +42,8 @@ fn protect(object: &mut Value, finalizer: &str) {
 
 /// The default class; of several the newest, then the first by name.
 fn default_class(chain: &Chain) -> Option<Value> {
-    let is_default = |class: &Value| {
-        DEFAULT_CLASS.iter().any(|annotation| object::text(class, &["metadata", "annotations", annotation]) == "true")
-    };
+    let is_default =
+        |class: &Value| DEFAULT_CLASS.iter().any(|annotation| object::text(class, &["metadata", "annotations", annotation]) == "true");
     let mut classes: Vec<Value> = chain.list(GROUP, "storageclasses", None).into_iter().filter(is_default).collect();
     let created = |class: &Value| object::text(class, &["metadata", "creationTimestamp"]).to_owned();
     classes.sort_by(|a, b| created(b).cmp(&created(a)).then_with(|| object::name(a).cmp(object::name(b))));
@@ -69,8 +67,7 @@ pub(super) fn validate(chain: &Chain, attributes: &Attributes) -> Result<(), Api
     if expands {
         Ok(())
     } else {
-        Err(attributes.forbidden(
-            "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
-        ))
+        Err(attributes
+            .forbidden("only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"))
     }
 }

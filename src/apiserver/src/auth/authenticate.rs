@@ -243,9 +243,10 @@ fn take_credentials(headers: &mut HeaderMap) {
     remove_remote_headers(headers);
 }
 
-/// Removes every header with which a front proxy would name a user.
+/// Removes every header with which a front proxy would name a user, in any spelling that a server may take for it:
+/// gateways that turn headers into variables do not tell `_` from `-`.
 pub(crate) fn remove_remote_headers(headers: &mut HeaderMap) {
-    let remote: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("x-remote-")).cloned().collect();
+    let remote: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().replace('_', "-").starts_with("x-remote-")).cloned().collect();
     for name in remote {
         headers.remove(name);
     }

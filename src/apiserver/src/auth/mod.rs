@@ -19,6 +19,8 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
 
+pub(crate) use authenticate::percent::encode as encode_header_key;
+pub(crate) use authenticate::remove_remote_headers;
 pub use authenticate::{Authentication, AuthenticationConfig, Authenticator, StaticToken};
 pub use impersonation::impersonate;
 pub use rbac::{Authorizer, Decision};

@@ -16,12 +16,7 @@ use crate::net::{BoxStream, Target};
 ///
 /// # Errors
 /// What Go's client says: `dial tcp HOST:PORT: connect: connection refused`, `tls: failed to verify certificate: …`.
-pub async fn connect(
-    env: &Env,
-    target: &Target,
-    server_name: &str,
-    config: Arc<ClientConfig>,
-) -> Result<TlsStream<BoxStream>, String> {
+pub async fn connect(env: &Env, target: &Target, server_name: &str, config: Arc<ClientConfig>) -> Result<TlsStream<BoxStream>, String> {
     let stream = env.dialer.dial(target).await.map_err(|error| dial_error(target, &error))?;
     let name = ServerName::try_from(server_name.to_owned())
         .map_err(|_| format!("tls: either ServerName or InsecureSkipVerify must be specified for {server_name}"))?;

@@ -157,8 +157,7 @@ pub(super) fn selinux(pod: &Value) -> Option<Violation> {
     }
     let all: Vec<Value> =
         std::iter::once(of_pod).chain(containers(pod).map(|c| options(c, &["securityContext", "seLinuxOptions"]))).collect();
-    let types: BTreeSet<&str> =
-        all.iter().map(|o| object::text(o, &["type"])).filter(|t| !SELINUX_TYPES.contains(t)).collect();
+    let types: BTreeSet<&str> = all.iter().map(|o| object::text(o, &["type"])).filter(|t| !SELINUX_TYPES.contains(t)).collect();
     let mut details = Vec::new();
     if !types.is_empty() {
         let types: Vec<&str> = types.into_iter().collect();

@@ -118,10 +118,8 @@ pub(super) fn validate(chain: &Chain, attributes: &Attributes, warnings: &mut Ve
     let is_pod = attributes.gvr.group.is_empty()
         && attributes.gvr.resource == "pods"
         && matches!(attributes.subresource.as_str(), "" | "ephemeralcontainers");
-    let template = TEMPLATES
-        .iter()
-        .find(|(group, resource, _)| attributes.is(group, resource))
-        .and_then(|(_, _, path)| object::at(object, path));
+    let template =
+        TEMPLATES.iter().find(|(group, resource, _)| attributes.is(group, resource)).and_then(|(_, _, path)| object::at(object, path));
     let Some(pod) = (if is_pod { Some(object) } else { template }) else { return Ok(()) };
     let Some(labels) = chain.namespace_labels(&attributes.namespace) else { return Ok(()) };
     let labelled = |mode: &str| {

@@ -6,17 +6,8 @@ use super::baseline::added;
 use super::{Violation, by_containers, containers, name, named, names_of, quoted};
 use crate::object;
 
-const VOLUMES: [&str; 9] = [
-    "configMap",
-    "csi",
-    "downwardAPI",
-    "emptyDir",
-    "ephemeral",
-    "image",
-    "persistentVolumeClaim",
-    "projected",
-    "secret",
-];
+const VOLUMES: [&str; 9] =
+    ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret"];
 
 fn flag(value: &Value, path: &[&str]) -> Option<bool> {
     object::at(value, path).and_then(Value::as_bool)
@@ -41,11 +32,7 @@ pub(super) fn capabilities(pod: &Value) -> Option<Violation> {
     let (adding, bad) = added(pod, &["NET_BIND_SERVICE"]);
     if !adding.is_empty() {
         let bad: Vec<&str> = bad.into_iter().collect();
-        parts.push(format!(
-            "{} must not include {} in securityContext.capabilities.add",
-            named("container", &adding),
-            quoted(&bad)
-        ));
+        parts.push(format!("{} must not include {} in securityContext.capabilities.add", named("container", &adding), quoted(&bad)));
     }
     violation("unrestricted capabilities", &parts)
 }
@@ -117,11 +104,7 @@ pub(super) fn seccomp(pod: &Value) -> Option<Violation> {
     let wrong = names_of(pod, bad);
     if !wrong.is_empty() {
         let kinds: Vec<&str> = containers(pod).filter(|c| bad(c)).map(|c| object::text(c, &path)).take(1).collect();
-        parts.push(format!(
-            "{} must not set securityContext.seccompProfile.type to {}",
-            named("container", &wrong),
-            quoted(&kinds)
-        ));
+        parts.push(format!("{} must not set securityContext.seccompProfile.type to {}", named("container", &wrong), quoted(&kinds)));
     }
     let unset = names_of(pod, |c| object::text(c, &path).is_empty());
     if of_pod.is_empty() && !unset.is_empty() {

@@ -64,8 +64,7 @@ pub(super) struct Policies(Mutex<Cache>);
 
 impl Policies {
     fn get(&self, chain: &Chain) -> Arc<Vec<Policy>> {
-        let resources =
-            ["validatingadmissionpolicies", "validatingadmissionpolicybindings"].map(|r| GroupResource::new(GROUP, r));
+        let resources = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"].map(|r| GroupResource::new(GROUP, r));
         let now = resources.each_ref().map(|gr| chain.store.last_write(gr));
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.read_at != Some(now) {
@@ -87,10 +86,7 @@ fn read(chain: &Chain) -> Vec<Policy> {
         });
     }
     let policies = chain.list(GROUP, "validatingadmissionpolicies", None);
-    policies
-        .iter()
-        .filter_map(|policy| Some(Policy::of(policy, bindings.remove(object::name(policy))?)))
-        .collect()
+    policies.iter().filter_map(|policy| Some(Policy::of(policy, bindings.remove(object::name(policy))?))).collect()
 }
 
 impl Policy {
@@ -128,10 +124,7 @@ impl Policy {
             name: object::name(object).to_owned(),
             criteria: Criteria::of(spec.get("matchConstraints").unwrap_or(&empty), "resourceRules"),
             ignores_failure: object::text(spec, &["failurePolicy"]) == "Ignore",
-            conditions: Conditions::within(
-                object::list(spec, &["matchConditions"]),
-                &Environment::admission(param_kind.is_some(), true),
-            ),
+            conditions: Conditions::within(object::list(spec, &["matchConditions"]), &Environment::admission(param_kind.is_some(), true)),
             validations: object::list(spec, &["validations"]).iter().map(validation).collect(),
             variables,
             param_kind,
@@ -195,10 +188,8 @@ pub(super) fn validate(chain: &Chain, attributes: &Attributes, warnings: &mut Ve
 
 impl Denial {
     fn error(&self, attributes: &Attributes) -> ApiError {
-        let message = format!(
-            "ValidatingAdmissionPolicy '{}' with binding '{}' denied request: {}",
-            self.policy, self.binding, self.message
-        );
+        let message =
+            format!("ValidatingAdmissionPolicy '{}' with binding '{}' denied request: {}", self.policy, self.binding, self.message);
         let mut error = attributes.forbidden(&message);
         (error.reason, error.code) = match self.reason.as_str() {
             "Forbidden" => ("Forbidden", 403),

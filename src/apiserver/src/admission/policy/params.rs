@@ -11,17 +11,13 @@ use crate::selector::LabelSelector;
 ///
 /// # Errors
 /// The parameters cannot be found, and that is not allowed.
-pub(super) fn of(
-    chain: &Chain,
-    attributes: &Attributes,
-    kind: Option<&(String, String)>,
-    reference: &Value,
-) -> Result<Vec<Value>, String> {
+pub(super) fn of(chain: &Chain, attributes: &Attributes, kind: Option<&(String, String)>, reference: &Value) -> Result<Vec<Value>, String> {
     let Some((api_version, kind)) = kind.filter(|_| reference.is_object()) else { return Ok(vec![Value::Null]) };
     let (group, version) = parse_api_version(api_version).ok_or("paramKind has no valid apiVersion")?;
-    let info = chain.registry.lookup_kind(&Gvk::new(group, version, kind.as_str())).ok_or_else(|| {
-        format!("failed to find resource referenced by paramKind: '{group}/{version}, Kind={kind}'")
-    })?;
+    let info = chain
+        .registry
+        .lookup_kind(&Gvk::new(group, version, kind.as_str()))
+        .ok_or_else(|| format!("failed to find resource referenced by paramKind: '{group}/{version}, Kind={kind}'"))?;
     let asked = object::text(reference, &["namespace"]);
     let namespace = match (info.namespaced, asked.is_empty()) {
         (true, false) => asked,

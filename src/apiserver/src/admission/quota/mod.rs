@@ -67,7 +67,10 @@ fn book(store: &Store, attributes: &Attributes, new: &Value, stored: &Stored) ->
     let mut delta = usage::of(&gr, new);
     delta.retain(|name, _| hard.contains_key(name));
     let pods = attributes.is("", "pods");
-    if pods && attributes.operation == Operation::Create && let Some(missing) = usage::missing(new, &hard) {
+    if pods
+        && attributes.operation == Operation::Create
+        && let Some(missing) = usage::missing(new, &hard)
+    {
         return Err(attributes.forbidden(format!("failed quota: {}: must specify {missing}", stored.key.name)));
     }
     if let Some(old) = &attributes.old_object {
@@ -89,8 +92,7 @@ fn book(store: &Store, attributes: &Attributes, new: &Value, stored: &Stored) ->
     let over = exceeded(&delta, &used, &hard);
     if !over.is_empty() {
         let pick = |from: &Usage| {
-            let parts: Vec<String> =
-                over.iter().map(|name| format!("{name}={}", from.get(name).copied().unwrap_or_default())).collect();
+            let parts: Vec<String> = over.iter().map(|name| format!("{name}={}", from.get(name).copied().unwrap_or_default())).collect();
             parts.join(",")
         };
         return Err(attributes.forbidden(format!(
@@ -118,11 +120,7 @@ fn exceeded(delta: &Usage, used: &Usage, hard: &Usage) -> Vec<String> {
 }
 
 fn quantities(object: &Value, path: &[&str]) -> Usage {
-    object::map(object, path)
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, value)| Some((name.clone(), Quantity::of(value)?)))
-        .collect()
+    object::map(object, path).into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), Quantity::of(value)?))).collect()
 }
 
 fn with_status(mut quota: Value, used: &Usage) -> Value {

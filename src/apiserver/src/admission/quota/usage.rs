@@ -14,8 +14,7 @@ use crate::resource::GroupResource;
 pub(super) type Usage = BTreeMap<String, Quantity>;
 
 /// Resources that are counted under their own name as well as under `count/…`.
-const COUNTED: [&str; 6] =
-    ["pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "configmaps"];
+const COUNTED: [&str; 6] = ["pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "configmaps"];
 /// Quota names that every container must have a value for.
 const COMPUTE: [&str; 6] = ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 

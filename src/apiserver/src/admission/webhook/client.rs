@@ -1,7 +1,7 @@
 //! HTTPS POST to webhooks over kept connections.
 //!
 //! # Guarantees
-//! At most [`MAX_CONNECTIONS`] connections an endpoint, of which [`MAX_IDLE`] stay open; endpoints that no configuration
+//! At most [`MAX_CONNECTIONS`] connections an endpoint, of which a few stay open; endpoints that no configuration
 //! names any more lose theirs. A kept connection that died is replaced once, silently: a review may be asked twice.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +13,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -24,14 +21,12 @@ use crate::error::go_quote;
 use crate::net::Target;
 use crate::object;
 use crate::resource::GroupResource;
-use crate::serve::connect::connect;
+use crate::serve::pool::{Failure, Pool, Returning};
 use crate::serve::{Trust, client_config};
 use crate::store::{Key, Store};
 
 /// Connections to one endpoint at a time; further calls wait.
 const MAX_CONNECTIONS: usize = 64;
-/// Connections to one endpoint that stay open between calls.
-const MAX_IDLE: usize = 16;
 /// Bytes of an answer.
 const MAX_ANSWER: usize = 16 << 20;
 
@@ -98,9 +93,8 @@ impl Endpoint {
     }
 }
 
-struct Pool {
-    config: Arc<ClientConfig>,
-    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+struct Kept {
+    pool: Arc<Pool<Full<Bytes>>>,
     permits: Semaphore,
 }
 
@@ -110,7 +104,7 @@ type PoolKey = (Target, String, Trust);
 pub struct Client {
     env: Env,
     store: Store,
-    pools: Mutex<BTreeMap<PoolKey, Arc<Pool>>>,
+    pools: Mutex<BTreeMap<PoolKey, Arc<Kept>>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -149,32 +143,17 @@ impl Client {
 
     async fn exchange(&self, endpoint: &Endpoint, body: Bytes, timeout: u64) -> Result<(StatusCode, Bytes), String> {
         self.check_service(&endpoint.target)?;
-        let pool = self.pool(endpoint)?;
-        let _permit = pool.permits.acquire().await.map_err(|e| e.to_string())?;
-        while let Some(mut kept) = pool.take().await {
-            match send(&mut kept, endpoint, body.clone(), timeout).await {
-                Ok(answer) => {
-                    pool.give(kept);
-                    return Ok(answer);
-                }
-                Err(Failure::Unanswered(_)) => {}
-                Err(Failure::Answered(why)) => return Err(why),
+        let kept = self.pool(endpoint)?;
+        let _permit = kept.permits.acquire().await.map_err(|e| e.to_string())?;
+        let request = || request(endpoint, body.clone(), timeout);
+        while let Some(sender) = kept.pool.kept().await {
+            if let Ok(answer) = kept.pool.send(sender, request()?).await {
+                return read(answer).await;
             }
         }
-        let stream = connect(&self.env, &endpoint.target, &endpoint.server_name, pool.config.clone()).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "webhook connection ended");
-            }
-        });
-        match send(&mut sender, endpoint, body, timeout).await {
-            Ok(answer) => {
-                pool.give(sender);
-                Ok(answer)
-            }
-            Err(Failure::Unanswered(why) | Failure::Answered(why)) => Err(why),
-        }
+        let sender = kept.pool.open().await.map_err(Failure::into_text)?;
+        let answer = kept.pool.send(sender, request()?).await.map_err(Failure::into_text)?;
+        read(answer).await
     }
 
     /// A Service must exist and have the port; where it leads is the dialer's.
@@ -185,20 +164,20 @@ impl Client {
             return Err(format!("service {} not found", go_quote(name)));
         };
         let service = service.value();
-        let has_port =
-            object::list(&service, &["spec", "ports"]).iter().any(|p| object::number(p, &["port"]) == Some(i64::from(*port)));
+        let has_port = object::list(&service, &["spec", "ports"]).iter().any(|p| object::number(p, &["port"]) == Some(i64::from(*port)));
         if has_port { Ok(()) } else { Err(format!("no service port {port} found for service {}", go_quote(name))) }
     }
 
-    fn pool(&self, endpoint: &Endpoint) -> Result<Arc<Pool>, String> {
+    fn pool(&self, endpoint: &Endpoint) -> Result<Arc<Kept>, String> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&endpoint.pool_key()) {
-            return Ok(pool.clone());
+        if let Some(kept) = pools.get(&endpoint.pool_key()) {
+            return Ok(kept.clone());
         }
         let config = client_config(&self.env.now, &endpoint.trust, None).map_err(|e| format!("unable to load root certificates: {e}"))?;
-        let pool = Arc::new(Pool { config, idle: Mutex::default(), permits: Semaphore::new(MAX_CONNECTIONS) });
-        pools.insert(endpoint.pool_key(), pool.clone());
-        Ok(pool)
+        let pool = Pool::new(self.env.clone(), endpoint.target.clone(), endpoint.server_name.clone(), config);
+        let kept = Arc::new(Kept { pool: Arc::new(pool), permits: Semaphore::new(MAX_CONNECTIONS) });
+        pools.insert(endpoint.pool_key(), kept.clone());
+        Ok(kept)
     }
 }
 
@@ -208,39 +187,8 @@ impl Endpoint {
     }
 }
 
-impl Pool {
-    /// A kept connection that is ready to be used.
-    async fn take(&self) -> Option<SendRequest<Full<Bytes>>> {
-        loop {
-            let mut sender = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            if sender.ready().await.is_ok() {
-                return Some(sender);
-            }
-        }
-    }
-
-    fn give(&self, sender: SendRequest<Full<Bytes>>) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if !sender.is_closed() && idle.len() < MAX_IDLE {
-            idle.push(sender);
-        }
-    }
-}
-
-enum Failure {
-    /// The connection broke before the answer began.
-    Unanswered(String),
-    /// The answer is no good.
-    Answered(String),
-}
-
-async fn send(
-    sender: &mut SendRequest<Full<Bytes>>,
-    endpoint: &Endpoint,
-    body: Bytes,
-    timeout: u64,
-) -> Result<(StatusCode, Bytes), Failure> {
-    let request = Request::builder()
+fn request(endpoint: &Endpoint, body: Bytes, timeout: u64) -> Result<Request<Full<Bytes>>, String> {
+    Request::builder()
         .method(Method::POST)
         .uri(endpoint.path_with(timeout))
         .header(HOST, &endpoint.authority)
@@ -248,11 +196,15 @@ async fn send(
         .header(ACCEPT, "application/json, */*")
         .header(USER_AGENT, "kube-apiserver-admission")
         .body(Full::new(body))
-        .map_err(|e| Failure::Answered(e.to_string()))?;
-    let response = sender.send_request(request).await.map_err(|error| {
-        Failure::Unanswered(if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() })
-    })?;
+        .map_err(|e| e.to_string())
+}
+
+async fn read<B>(response: http::Response<Returning<B>>) -> Result<(StatusCode, Bytes), String>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|e| Failure::Answered(e.to_string()))?;
+    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|e| e.to_string())?;
     Ok((status, body.to_bytes()))
 }

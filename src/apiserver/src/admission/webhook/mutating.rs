@@ -10,11 +10,7 @@ use crate::error::ApiError;
 use crate::patch::json_patch;
 use crate::schema;
 
-pub(in crate::admission) async fn mutate(
-    chain: &Chain,
-    attributes: &mut Attributes,
-    warnings: &mut Vec<Warning>,
-) -> Result<(), ApiError> {
+pub(in crate::admission) async fn mutate(chain: &Chain, attributes: &mut Attributes, warnings: &mut Vec<Warning>) -> Result<(), ApiError> {
     let (hooks, _) = chain.webhooks.hooks();
     // Positions of webhooks that were asked and may be asked again, and of those that must be.
     let (mut asked, mut again): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());

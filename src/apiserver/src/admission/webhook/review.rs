@@ -118,7 +118,8 @@ pub(super) struct Answer {
 /// # Errors
 /// The text after `failed calling webhook "x": `.
 pub(super) fn answer(body: &[u8], uid: &str, mutating: bool) -> Result<Answer, String> {
-    let reply: Reply = serde_json::from_slice(body).map_err(|error| format!("failed to call webhook: couldn't decode the response: {error}"))?;
+    let reply: Reply =
+        serde_json::from_slice(body).map_err(|error| format!("failed to call webhook: couldn't decode the response: {error}"))?;
     let invalid = |why: String| format!("received invalid webhook response: {why}");
     if reply.kind != "AdmissionReview" || reply.api_version != "admission.k8s.io/v1" {
         let (group, version) = reply.api_version.split_once('/').unwrap_or(("", &reply.api_version));
@@ -197,11 +198,7 @@ pub(super) fn refusal(webhook: &str, status: &Value) -> ApiError {
 
 fn details(value: &Value) -> StatusDetails {
     let text = |value: &Value, field: &str| object::text(value, &[field]).to_owned();
-    let cause = |cause: &Value| StatusCause {
-        reason: text(cause, "reason"),
-        message: text(cause, "message"),
-        field: text(cause, "field"),
-    };
+    let cause = |cause: &Value| StatusCause { reason: text(cause, "reason"), message: text(cause, "message"), field: text(cause, "field") };
     StatusDetails {
         name: text(value, "name"),
         group: text(value, "group"),
@@ -238,12 +235,7 @@ mod tests {
     #[case(json!({"message": "no", "code": 200}), 400, "", "admission webhook \"w\" denied the request: no")]
     #[case(json!({"reason": "Invalid", "code": 422}), 422, "Invalid", "admission webhook \"w\" denied the request: Invalid")]
     #[case(json!({"message": "bad", "reason": "Forbidden", "code": 403}), 403, "Forbidden", "admission webhook \"w\" denied the request: bad")]
-    fn refusals_read_as_those_of_kubernetes(
-        #[case] status: Value,
-        #[case] code: u16,
-        #[case] reason: &str,
-        #[case] message: &str,
-    ) {
+    fn refusals_read_as_those_of_kubernetes(#[case] status: Value, #[case] code: u16, #[case] reason: &str, #[case] message: &str) {
         let error = refusal("w", &status);
         assert_eq!((error.code, error.reason, error.message.as_str()), (code, reason, message));
     }

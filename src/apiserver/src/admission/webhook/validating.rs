@@ -6,11 +6,7 @@ use crate::admission::matching::converted;
 use crate::admission::{Attributes, Chain, Warning};
 use crate::error::ApiError;
 
-pub(in crate::admission) async fn validate(
-    chain: &Chain,
-    attributes: &Attributes,
-    warnings: &mut Vec<Warning>,
-) -> Result<(), ApiError> {
+pub(in crate::admission) async fn validate(chain: &Chain, attributes: &Attributes, warnings: &mut Vec<Warning>) -> Result<(), ApiError> {
     let (_, hooks) = chain.webhooks.hooks();
     let mut selected = Vec::new();
     for hook in hooks.iter() {

@@ -77,16 +77,18 @@ pub fn plain(core: &Core, path: &str) -> Option<Value> {
         })),
         ["apis"] => {
             let list: Vec<Value> = groups(core).iter().filter(|group| !group.name.is_empty()).map(group_document).collect();
-            Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": list}))
+            let mut document = json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": list});
+            core.aggregation.merge_group_list(&mut document);
+            Some(document)
         }
         ["apis", name] => {
             let groups = groups(core);
-            let mut document = group_document(groups.iter().find(|group| group.name == *name)?);
-            if let Some(map) = document.as_object_mut() {
-                map.insert("kind".into(), "APIGroup".into());
-                map.insert("apiVersion".into(), "v1".into());
-            }
-            Some(document)
+            let own = groups.iter().find(|group| group.name == *name).map(|group| {
+                let mut document = group_document(group);
+                crate::object::set_type(&mut document, "v1", "APIGroup");
+                document
+            });
+            core.aggregation.group(name, own)
         }
         ["api", version] => resources(core, "", version),
         ["apis", group, version] => resources(core, group, version),
@@ -210,12 +212,16 @@ pub fn aggregated(core: &Core, legacy: bool) -> Value {
             json!({"metadata": metadata, "versions": versions})
         })
         .collect();
-    json!({
+    let mut document = json!({
         "kind": "APIGroupDiscoveryList",
         "apiVersion": "apidiscovery.k8s.io/v2",
         "metadata": {},
         "items": items,
-    })
+    });
+    if !legacy {
+        core.aggregation.merge_aggregated(&mut document);
+    }
+    document
 }
 
 fn aggregated_resource(group: &Group, version: &str, info: &ResourceInfo) -> Value {

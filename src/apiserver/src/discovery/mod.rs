@@ -6,6 +6,8 @@
 mod documents;
 mod health;
 
+pub use documents::version_rank;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +25,7 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 
 /// Documents by path and form, for one version of the registry.
 #[derive(Debug, Default)]
-pub struct Cache(Mutex<(u64, BTreeMap<String, Document>)>);
+pub struct Cache(Mutex<((u64, u64), BTreeMap<String, Document>)>);
 
 #[derive(Debug, Clone)]
 struct Document {
@@ -80,7 +82,7 @@ fn method_not_allowed() -> Response<Body> {
 fn aggregated_document(core: &Core, path: &str, parts: &Parts) -> Response<Body> {
     let document = {
         let mut cache = core.discovery.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let version = core.resources.version();
+        let version = (core.resources.version(), core.aggregation.version());
         if cache.0 != version {
             *cache = (version, BTreeMap::new());
         }

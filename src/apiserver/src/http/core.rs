@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::admission::Chain;
+use crate::aggregation::Aggregator;
 use crate::auth::service_account::ServiceAccountTokens;
 use crate::auth::{Authentication, Authorizer};
 use crate::env::Env;
@@ -44,6 +45,8 @@ pub struct Core {
     pub kubelet: Option<Arc<dyn Kubelet>>,
     /// Discovery documents, rebuilt when resources change.
     pub discovery: crate::discovery::Cache,
+    /// Aggregated API servers.
+    pub aggregation: Aggregator,
     /// Addresses and node ports of Services.
     pub service_addresses: crate::builtin::Addresses,
     /// Revision of the definitions that [`Core::resources`] reflects.
@@ -60,20 +63,33 @@ impl Core {
     /// Waits until a commit cannot be lost, then lets those follow it who must before the client knows.
     pub async fn written(&self, call: &Call, stored: &Stored) -> Result<(), ApiError> {
         self.store.durable(stored.revision).await.map_err(ApiError::internal)?;
-        if call.info.gr.group == "apiextensions.k8s.io" {
-            self.follow_definitions();
+        match (call.info.gr.group.as_str(), call.info.gr.resource.as_str()) {
+            ("apiextensions.k8s.io", _) => self.follow_definitions(),
+            ("rbac.authorization.k8s.io", "clusterroles") => {
+                crate::auth::rbac::aggregation::aggregate(&self.store).map_err(ApiError::internal)?;
+            }
+            _ => {}
+        }
+        // The last object of a deleted definition takes the definition with it.
+        if matches!(call.info.source, crate::resource::Source::Crd { terminating: true, .. }) {
+            self.definitions_changed();
         }
         Ok(())
     }
 
+    /// Looks at the definitions again although none was written.
+    fn definitions_changed(&self) {
+        *self.definitions.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+        self.follow_definitions();
+    }
+
     /// Serves the custom resources that the stored definitions say.
     pub fn follow_definitions(&self) {
-        let gr = super::wiring::definitions();
-        let last = self.store.last_write(&gr);
+        let gr = crate::crd::definitions();
         let mut seen = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen != last {
-            *seen = last;
-            super::wiring::follow_definitions(self);
+        if *seen != self.store.last_write(&gr) {
+            crate::crd::follow(&self.store, &self.resources, &self.env);
+            *seen = self.store.last_write(&gr);
         }
     }
 }

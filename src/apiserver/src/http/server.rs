@@ -17,6 +17,7 @@ use super::negotiate::{self, Accepted, Encoding};
 use super::path::{Query, RequestInfo};
 use super::Body;
 use crate::admission::Chain;
+use crate::aggregation::{self, Aggregator};
 use crate::auth::service_account::ServiceAccountTokens;
 use crate::auth::{self, Authentication, AuthenticationConfig, Authorizer, UserInfo};
 use crate::env::Env;
@@ -26,7 +27,7 @@ use crate::registry::{Call, subresources};
 use crate::resource::{Registry, ResourceInfo};
 use crate::serve::tls::TlsError;
 use crate::serve::{Pki, PkiError};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The API server. Clones share everything; as a tower service it authenticates each request.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ pub struct Builder {
     env: Env,
     store: Option<Store>,
     authentication: AuthenticationConfig,
-    token_key: Option<String>,
+    pki: Option<Pki>,
     kubelet: Option<Arc<dyn Kubelet>>,
 }
 
@@ -61,7 +62,7 @@ impl Builder {
     pub fn pki(mut self, pki: &Pki) -> Self {
         self.authentication.client_ca = Some(pki.ca.cert_pem.clone());
         self.authentication.front_proxy_ca = Some(pki.front_proxy_ca.cert_pem.clone());
-        self.token_key = Some(pki.service_account_key_pem.clone());
+        self.pki = Some(pki.clone());
         self
     }
 
@@ -84,10 +85,10 @@ impl Builder {
     /// # Errors
     /// The certificates or the key for authentication cannot be read.
     pub fn build(self) -> Result<ApiServer, BuildError> {
-        let Self { env, store, mut authentication, token_key, kubelet } = self;
+        let Self { env, store, mut authentication, pki, kubelet } = self;
         let store = store.unwrap_or_default();
-        if let Some(key) = token_key {
-            let tokens = ServiceAccountTokens::new(&key, store.clone(), env.clone())?;
+        if let Some(pki) = &pki {
+            let tokens = ServiceAccountTokens::new(&pki.service_account_key_pem, store.clone(), env.clone())?;
             authentication.service_accounts = Some(Arc::new(tokens));
         }
         let tokens = authentication.service_accounts.clone();
@@ -101,10 +102,12 @@ impl Builder {
         }
         let authorizer = Authorizer::new(store.clone());
         let admission = Chain::new(env.clone(), store.clone(), resources.clone(), authorizer.clone());
+        let identity = pki.as_ref().map(|pki| pki.front_proxy_client.clone());
         let core = Core {
             authentication: Authentication::new(authentication, &env.now)?,
             tokens,
             discovery: crate::discovery::Cache::default(),
+            aggregation: Aggregator::new(env.clone(), store.clone(), resources.clone(), identity),
             service_addresses: crate::builtin::Addresses::default(),
             definitions: Mutex::new(0),
             env,
@@ -116,6 +119,10 @@ impl Builder {
         };
         crate::builtin::bootstrap(&core);
         core.follow_definitions();
+        if let Some(pki) = &pki {
+            aggregation::trust::publish(&core.store, &core.env, pki)?;
+        }
+        core.aggregation.register_local()?;
         // Versions from before the server was ready are history: reads of them answer 410.
         core.store.compact(core.store.revision());
         Ok(ApiServer(Arc::new(core)))
@@ -131,6 +138,9 @@ pub enum BuildError {
     /// The key for service-account tokens cannot be read.
     #[error("read the service-account key")]
     TokenKey(#[from] PkiError),
+    /// The objects that every cluster has cannot be stored.
+    #[error("store the first objects")]
+    Store(#[from] StoreError),
 }
 
 impl ApiServer {
@@ -144,7 +154,7 @@ impl ApiServer {
             service_accounts: None,
             anonymous: true,
         };
-        Builder { env, store: None, authentication, token_key: None, kubelet: None }
+        Builder { env, store: None, authentication, pki: None, kubelet: None }
     }
 
     /// The store, for controllers that live in this process.
@@ -155,6 +165,12 @@ impl ApiServer {
     /// Everything that requests share.
     pub fn core(&self) -> &Arc<Core> {
         &self.0
+    }
+
+    /// What the server does without being asked: it keeps the APIServices registered and their conditions true. Runs
+    /// until dropped.
+    pub async fn run(&self) {
+        self.0.aggregation.clone().run().await;
     }
 
     /// A service whose requests come from `user`, for `kube::Client::new`.
@@ -246,6 +262,9 @@ where
     let watch = query.flag("watch");
     let request = RequestInfo::parse(parts.method.as_str(), parts.uri.path(), watch);
     authorize(core, &user, &request, &query)?;
+    if core.aggregation.serves(parts.uri.path()) {
+        return Ok(core.aggregation.serve(&user, parts, body).await);
+    }
     if !request.is_resource {
         return crate::discovery::serve(core, &request, parts).await;
     }

@@ -178,6 +178,6 @@ pub async fn convert(core: &Core, info: &ResourceInfo, value: &mut Value, versio
             strategy.convert(value, &info.gr, version);
             Ok(())
         }
-        None => crate::http::wiring::convert(core, info, value, version).await,
+        None => crate::crd::convert(core, info, value, version).await,
     }
 }

@@ -1,33 +1,209 @@
 //! Kinds that extend the API server.
 
-use crate::builtin::Strategy;
+use serde_json::{Value, json};
 
-/// `AdmissionPolicy`.
-#[derive(Debug)]
-pub struct AdmissionPolicy;
+use crate::builtin::{Context, Strategy};
+use crate::error::{ApiError, FieldError};
+use crate::object;
 
-impl Strategy for AdmissionPolicy {}
-
-/// `AdmissionPolicyBinding`.
-#[derive(Debug)]
-pub struct AdmissionPolicyBinding;
-
-impl Strategy for AdmissionPolicyBinding {}
-
-/// `ApiService`.
-#[derive(Debug)]
-pub struct ApiService;
-
-impl Strategy for ApiService {}
-
-/// `CustomResourceDefinition`.
-#[derive(Debug)]
-pub struct CustomResourceDefinition;
-
-impl Strategy for CustomResourceDefinition {}
-
-/// `WebhookConfiguration`.
+/// `ValidatingWebhookConfiguration` and `MutatingWebhookConfiguration`.
 #[derive(Debug)]
 pub struct WebhookConfiguration;
 
-impl Strategy for WebhookConfiguration {}
+impl Strategy for WebhookConfiguration {
+    fn has_generation(&self) -> bool {
+        true
+    }
+
+    fn default(&self, object: &mut Value, _version: &str) {
+        let mutating = object::kind(object).starts_with("Mutating");
+        for webhook in object::list_mut(object, &["webhooks"]) {
+            object::set_default(webhook, &["failurePolicy"], "Fail");
+            object::set_default(webhook, &["matchPolicy"], "Equivalent");
+            object::set_default(webhook, &["namespaceSelector"], json!({}));
+            object::set_default(webhook, &["objectSelector"], json!({}));
+            object::set_default(webhook, &["timeoutSeconds"], 10);
+            if mutating {
+                object::set_default(webhook, &["reinvocationPolicy"], "Never");
+            }
+            if webhook.get("clientConfig").and_then(|config| config.get("service")).is_some() {
+                object::set_default(webhook, &["clientConfig", "service", "port"], 443);
+            }
+            for rule in object::list_mut(webhook, &["rules"]) {
+                object::set_default(rule, &["scope"], "*");
+            }
+        }
+    }
+
+    fn prepare_update(&self, _cx: &Context<'_>, object: &mut Value, old: &Value) -> Result<(), ApiError> {
+        if object.get("webhooks") != old.get("webhooks") {
+            crate::registry::meta::raise_generation(object, old);
+        }
+        Ok(())
+    }
+
+    fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
+        let mut wrong = Vec::new();
+        let mut names = Vec::new();
+        for (index, webhook) in object::list(object, &["webhooks"]).iter().enumerate() {
+            let field = |name: &str| format!("webhooks[{index}].{name}");
+            let name = object::text(webhook, &["name"]);
+            if name.is_empty() {
+                wrong.push(FieldError::required(field("name"), ""));
+            } else if name.split('.').count() < 3 {
+                wrong.push(FieldError::invalid(field("name"), name, "should be a domain with at least three segments separated by dots"));
+            }
+            if names.contains(&name) {
+                wrong.push(FieldError::duplicate(field("name"), name));
+            }
+            names.push(name);
+            let effects = object::text(webhook, &["sideEffects"]);
+            if effects.is_empty() {
+                wrong.push(FieldError::required(field("sideEffects"), "must specify one of None, NoneOnDryRun"));
+            } else if !matches!(effects, "None" | "NoneOnDryRun") {
+                wrong.push(FieldError::not_supported(field("sideEffects"), effects, &["None", "NoneOnDryRun"]));
+            }
+            let versions = object::strings(webhook, &["admissionReviewVersions"]);
+            if versions.is_empty() {
+                wrong.push(FieldError::required(
+                    field("admissionReviewVersions"),
+                    "must specify one of v1, v1beta1",
+                ));
+            } else if !versions.iter().any(|version| matches!(*version, "v1" | "v1beta1")) {
+                wrong.push(FieldError::invalid(
+                    field("admissionReviewVersions"),
+                    json!(versions),
+                    "must include at least one of v1, v1beta1",
+                ));
+            }
+            let policy = object::text(webhook, &["failurePolicy"]);
+            if !matches!(policy, "Fail" | "Ignore") {
+                wrong.push(FieldError::not_supported(field("failurePolicy"), policy, &["Fail", "Ignore"]));
+            }
+            let timeout = object::number(webhook, &["timeoutSeconds"]).unwrap_or(10);
+            if !(1..=30).contains(&timeout) {
+                wrong.push(FieldError::invalid(field("timeoutSeconds"), timeout, "the timeout value must be between 1 and 30 seconds"));
+            }
+            let config = |name: &str| object::at(webhook, &["clientConfig", name]).is_some();
+            if config("url") == config("service") {
+                wrong.push(FieldError::required(field("clientConfig"), "exactly one of url or service is required"));
+            }
+        }
+        wrong
+    }
+}
+
+/// `ValidatingAdmissionPolicy`.
+#[derive(Debug)]
+pub struct AdmissionPolicy;
+
+impl Strategy for AdmissionPolicy {
+    fn has_generation(&self) -> bool {
+        true
+    }
+
+    fn has_status(&self) -> bool {
+        true
+    }
+
+    fn default(&self, object: &mut Value, _version: &str) {
+        object::set_default(object, &["spec", "failurePolicy"], "Fail");
+        if object::at(object, &["spec", "matchConstraints"]).is_some() {
+            default_match(object, &["spec", "matchConstraints"]);
+        }
+    }
+
+    fn prepare_create(&self, _cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
+        object::set(object, &["status"], json!({}));
+        Ok(())
+    }
+}
+
+fn default_match(object: &mut Value, path: &[&str]) {
+    let at = |name: &'static str| path.iter().copied().chain([name]).collect::<Vec<_>>();
+    object::set_default(object, &at("matchPolicy"), "Equivalent");
+    object::set_default(object, &at("namespaceSelector"), json!({}));
+    object::set_default(object, &at("objectSelector"), json!({}));
+    for list in ["resourceRules", "excludeResourceRules"] {
+        for rule in object::list_mut(object, &at(list)) {
+            object::set_default(rule, &["scope"], "*");
+        }
+    }
+}
+
+/// `ValidatingAdmissionPolicyBinding`.
+#[derive(Debug)]
+pub struct AdmissionPolicyBinding;
+
+impl Strategy for AdmissionPolicyBinding {
+    fn has_generation(&self) -> bool {
+        true
+    }
+
+    fn default(&self, object: &mut Value, _version: &str) {
+        if object::at(object, &["spec", "matchResources"]).is_some() {
+            default_match(object, &["spec", "matchResources"]);
+        }
+    }
+}
+
+/// `APIService`.
+#[derive(Debug)]
+pub struct ApiService;
+
+impl Strategy for ApiService {
+    fn has_status(&self) -> bool {
+        true
+    }
+
+    fn default(&self, object: &mut Value, _version: &str) {
+        if object::at(object, &["spec", "service"]).is_some() {
+            object::set_default(object, &["spec", "service", "port"], 443);
+        }
+    }
+
+    fn prepare_create(&self, _cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
+        object::set(object, &["status"], json!({}));
+        Ok(())
+    }
+
+    fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
+        let mut wrong = Vec::new();
+        let (group, version) = (object::text(object, &["spec", "group"]), object::text(object, &["spec", "version"]));
+        let expected = format!("{version}.{group}");
+        if object::name(object) != expected {
+            let detail = format!("must be `spec.version+\".\"+spec.group`: {expected:?}");
+            wrong.push(FieldError::invalid("metadata.name", object::name(object), detail));
+        }
+        let minimum = object::number(object, &["spec", "groupPriorityMinimum"]).unwrap_or(0);
+        if !(1..=20_000).contains(&minimum) {
+            wrong.push(FieldError::invalid(
+                "spec.groupPriorityMinimum",
+                minimum,
+                "must be positive and less than 20000",
+            ));
+        }
+        let priority = object::number(object, &["spec", "versionPriority"]).unwrap_or(0);
+        if !(1..=1_000).contains(&priority) {
+            wrong.push(FieldError::invalid("spec.versionPriority", priority, "must be positive and less than 1000"));
+        }
+        let local = object::at(object, &["spec", "service"]).is_none();
+        let bundle = !object::text(object, &["spec", "caBundle"]).is_empty();
+        let insecure = object::flag(object, &["spec", "insecureSkipTLSVerify"]);
+        if local && (bundle || insecure) {
+            let field = if bundle { "spec.caBundle" } else { "spec.insecureSkipTLSVerify" };
+            wrong.push(FieldError::invalid(field, bundle, "local APIServices may not have it"));
+        }
+        if bundle && insecure {
+            wrong.push(FieldError::invalid("spec.insecureSkipTLSVerify", true, "may not be true if caBundle is present"));
+        }
+        if !local {
+            for key in ["namespace", "name"] {
+                if object::text(object, &["spec", "service", key]).is_empty() {
+                    wrong.push(FieldError::required(format!("spec.service.{key}"), ""));
+                }
+            }
+        }
+        wrong
+    }
+}

@@ -11,7 +11,8 @@ mod simple;
 mod storage;
 mod workload;
 
-pub use admission::{AdmissionPolicy, AdmissionPolicyBinding, ApiService, CustomResourceDefinition, WebhookConfiguration};
+pub use admission::{AdmissionPolicy, AdmissionPolicyBinding, ApiService, WebhookConfiguration};
+pub use crate::crd::CustomResourceDefinition;
 pub use cluster::{Namespace, Node, Rbac};
 pub use config::{ConfigMap, Secret, ServiceAccount};
 pub use events::{Event, Lease};

@@ -17,3 +17,15 @@ pub(crate) fn is_empty(v: &Option<String>) -> bool {
 pub(crate) fn is_zero<N: Default + PartialEq>(v: &Option<N>) -> bool {
     v.as_ref().is_none_or(|n| *n == N::default())
 }
+
+/// For fields that are always written but not required.
+#[allow(clippy::ref_option, reason = "the signature serde calls with")]
+pub(crate) fn never<T>(_: &Option<T>) -> bool {
+    false
+}
+
+/// A number; zero where there is none.
+#[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls with")]
+pub(crate) fn number<S: serde::Serializer>(v: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(v.unwrap_or_default())
+}

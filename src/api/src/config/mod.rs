@@ -294,6 +294,13 @@ impl ClusterConfig {
         configured.unwrap_or_else(|| self.gate_listed("PersistentReservation"))
     }
 
+    /// The quote generation service's socket, for guests with Intel TDX.
+    pub fn qgs_socket_path(&self) -> Option<String> {
+        let tdx = self.configuration().confidential_compute.as_ref().and_then(|c| c.tdx.as_ref());
+        let path = tdx.and_then(|t| t.attestation.as_ref()).map(|a| a.qgs_socket_path.clone().unwrap_or_default());
+        path.filter(|p| !p.is_empty())
+    }
+
     /// A multiplier of the computed memory overhead, if set.
     pub fn memory_overhead_ratio(&self) -> Option<&str> {
         self.configuration().additional_guest_memory_overhead_ratio.as_deref()

@@ -45,6 +45,12 @@ fn whole_numbers(value: &mut Value) {
     }
 }
 
+/// The structural schemas of a kind's specification and status, for checks outside the API server.
+pub fn parts(kind: &str) -> Option<(Value, Option<Value>)> {
+    let kind = KINDS.iter().find(|k| k.name == kind)?;
+    Some((structural::schema(kind.spec), kind.status.as_ref().map(|s| structural::schema(s.schema))))
+}
+
 fn definition(kind: &Kind) -> Value {
     let schema = root_schema(kind);
     let columns: Vec<Value> = kind

@@ -77,7 +77,7 @@ pub struct VirtualMachineInstanceStatus {
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub virtual_machine_revision_name: Option<String>,
     /// Runtime user: 107 non-root, 0 root; emitted even when 0.
-    #[serde(skip_serializing_if = "crate::zero::is_zero")]
+    #[serde(skip_serializing_if = "crate::zero::never", serialize_with = "crate::zero::number")]
     pub runtime_user: Option<u64>,
     /// The context ID of the guest's VSOCK device.
     #[serde(rename = "VSOCKCID", skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,96 @@
+//! Instance types, preferences and plugins (spec/admission.md §11).
+
+use api::config::ClusterConfig;
+use api::instancetype::v1beta1::{VirtualMachineInstancetypeSpec, VirtualMachinePreferenceSpec};
+use api::plugin::v1alpha1::PluginSpec;
+
+use crate::{Causes, Denial, Operation};
+
+/// IT1, IT2. Returns warnings.
+///
+/// # Errors
+/// Every rule that is broken.
+pub fn validate_instancetype(spec: &VirtualMachineInstancetypeSpec) -> Result<Vec<String>, Denial> {
+    let mut causes = Causes::default();
+    let percent = spec.memory.overcommit_percent.unwrap_or_default();
+    let field = "spec.memory.overcommitPercent";
+    if !(0..=100).contains(&percent) {
+        causes.invalid(field, format!("{field} '{percent}': must be in range between 0 and 100."));
+    }
+    if percent != 0 && spec.memory.hugepages.is_some() {
+        causes.invalid(field, format!("{field} and spec.memory.hugepages should not be requested together."));
+    }
+    causes.into_result()?;
+    let deprecated = "spec.launchSecurity is deprecated, please use preferredLaunchSecurity of a preference instead";
+    Ok(spec.launch_security.iter().map(|_| deprecated.to_owned()).collect())
+}
+
+/// The deprecated names of topologies, and the present ones.
+const TOPOLOGIES: &[(&str, &str)] = &[
+    ("preferSockets", "sockets"),
+    ("preferCores", "cores"),
+    ("preferThreads", "threads"),
+    ("preferSpread", "spread"),
+    ("preferAny", "any"),
+];
+
+/// PF1-PF3. Returns warnings.
+///
+/// # Errors
+/// Every rule that is broken.
+pub fn validate_preference(spec: &VirtualMachinePreferenceSpec) -> Result<Vec<String>, Denial> {
+    let Some(cpu) = &spec.cpu else { return Ok(Vec::new()) };
+    let mut causes = Causes::default();
+    let topology = cpu.preferred_cpu_topology.as_deref().unwrap_or_default();
+    let known = topology.is_empty() || TOPOLOGIES.iter().any(|(old, new)| topology == *old || topology == *new);
+    if !known {
+        causes.invalid("spec.cpu.preferredCPUTopology", format!("unknown preferredCPUTopology {topology}"));
+    }
+    if ["spread", "preferSpread"].contains(&topology) {
+        let options = cpu.spread_options.clone().unwrap_or_default();
+        let across = options.across.as_deref().unwrap_or("SocketsCores");
+        let ratio = options.ratio.or(spec.prefer_spread_socket_to_core_ratio.filter(|r| *r != 0)).unwrap_or(2);
+        match across {
+            "CoresThreads" if ratio != 2 => {
+                causes.invalid(
+                    "spec.cpu.spreadOptions.ratio",
+                    "only a ratio of 2 (1 core 2 threads) is allowed when spreading vCPUs over cores and threads",
+                );
+            }
+            "SocketsCores" | "CoresThreads" | "SocketsCoresThreads" => {}
+            other => causes.invalid("spec.cpu.spreadOptions.across", format!("across {other} is not supported")),
+        }
+    }
+    causes.into_result()?;
+    let renamed = TOPOLOGIES.iter().find(|(old, _)| *old == topology);
+    Ok(renamed
+        .map(|(old, new)| format!("PreferredCPUTopology {old} is deprecated for removal in a future release, please use {new} instead"))
+        .into_iter()
+        .collect())
+}
+
+/// PL5 and the gate. Expressions are judged where they are evaluated.
+///
+/// # Errors
+/// The gate is off, or a path is not clean.
+pub fn validate_plugin_create(spec: &PluginSpec, operation: Operation, config: &ClusterConfig) -> Result<(), Denial> {
+    if operation == Operation::Create && !config.gate("Plugins") {
+        return Err(Denial::bad_request("Plugins feature gate is not enabled"));
+    }
+    let mut causes = Causes::default();
+    for (i, hook) in spec.domain_hooks.iter().enumerate() {
+        let Some(path) = hook.sidecar.as_ref().map(|s| s.socket_path.as_str()) else { continue };
+        let clean = !path.contains("//") && !path.split('/').any(|p| p == ".." || p == ".");
+        if !clean {
+            let message = "socketPath must be a clean path without '..' or duplicate separators";
+            causes.invalid(format!("spec.domainHooks[{i}].sidecar.socketPath"), message);
+        }
+    }
+    if causes.0.is_empty() {
+        return Ok(());
+    }
+    let mut denial = Denial::invalid_uncapped(causes.0);
+    denial.message = denial.causes.first().map(|c| c.message.clone()).unwrap_or_default();
+    denial.code = 0;
+    Err(denial)
+}

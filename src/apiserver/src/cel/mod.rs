@@ -23,4 +23,4 @@ mod tests;
 
 pub use kube_cel::cel::Value as CelValue;
 pub use library::{AccessCheck, Authorize};
-pub use program::{CelError, Environment, Program, Variables};
+pub use program::{CelError, Composed, Environment, Program, Variables};

@@ -186,6 +186,10 @@ impl Builder<'_> {
             schema.types = None;
             schema.preserve_unknown = true;
         }
+        // The published Rust types demand metadata of every kind; the API does not.
+        if schema.properties.contains_key("apiVersion") && schema.properties.contains_key("kind") {
+            schema.required.retain(|name| &**name != "metadata");
+        }
         if let Some(own) = facts::of(name).and_then(|facts| facts.get(".")) {
             apply(&mut schema, own);
         }

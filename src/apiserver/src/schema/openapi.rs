@@ -65,8 +65,20 @@ impl Schema {
             map.insert("required".into(), self.required.iter().map(|name| Value::from(&**name)).collect());
         }
         if !self.properties.is_empty() {
-            let properties =
-                self.properties.iter().map(|(name, schema)| ((&**name).to_owned(), schema.reference(references)));
+            let properties = self.properties.iter().map(|(name, schema)| {
+                let mut value = schema.reference(references);
+                // Fields that Go holds by value show an empty object as their default; others cannot be told apart.
+                let by_value = matches!(&**name, "metadata" | "spec" | "status") || self.required.contains(name);
+                if references == References::V3
+                    && by_value
+                    && self.definition.is_some()
+                    && let Some(map) = value.as_object_mut()
+                    && map.contains_key("allOf")
+                {
+                    map.insert("default".into(), json!({}));
+                }
+                ((&**name).to_owned(), value)
+            });
             map.insert("properties".into(), Value::Object(properties.collect()));
         }
         match &self.additional {

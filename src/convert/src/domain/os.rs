@@ -59,14 +59,16 @@ fn firmware(vmi: &VirtualMachineInstance, cx: &Context, arch: Architecture, out:
         return Ok(());
     }
     let firmware = cx.efi.as_ref().ok_or_else(|| efi::missing(vmi))?;
+    // What is measured at launch must not change afterwards, so there is nothing to write to.
+    let stateless = matches!(efi::Kind::of(vmi), efi::Kind::Snp | efi::Kind::Tdx);
     out.loader = Some(Loader {
         readonly: Some(YesNo::Yes),
         secure: Some(firmware.secure.into()),
-        kind: Some(if firmware.vars.is_some() { "pflash" } else { "rom" }.to_owned()),
+        kind: Some(if stateless { "rom" } else { "pflash" }.to_owned()),
         path: firmware.code.clone(),
         ..Loader::default()
     });
-    out.nvram = firmware.vars.clone().map(|template| Nvram { template: Some(template), path: nvram, ..Nvram::default() });
+    out.nvram = firmware.vars.clone().filter(|_| !stateless).map(|template| Nvram { template: Some(template), path: nvram, ..Nvram::default() });
     Ok(())
 }
 

@@ -29,19 +29,16 @@ pub(super) fn container(
     overhead: Amount,
     sidecars: &[HookSidecar],
 ) -> Result<Container, PodError> {
-    let (command, args) = if cx.temporary {
-        let mut args = ["-c", "echo", "bound PVCs"].map(ToOwned::to_owned).to_vec();
-        args.extend(appended_arguments(vmi, settings));
-        (vec!["/bin/bash".to_owned()], args)
+    let (program, mut args) = if cx.temporary {
+        ("/bin/bash", ["-c", "echo", "bound PVCs"].map(ToOwned::to_owned).to_vec())
     } else {
-        let mut command = vec!["/usr/bin/virt-launcher-monitor".to_owned()];
-        if settings.gate("CrossArchitectureVirtualization") {
-            command.push("--allow-cross-arch-emulation".to_owned());
-        }
-        let mut args = arguments(vmi, cx, settings, sidecars.len());
-        args.extend(appended_arguments(vmi, settings));
-        (command, args)
+        ("/usr/bin/virt-launcher-monitor", arguments(vmi, cx, settings, sidecars.len()))
     };
+    args.extend(appended_arguments(vmi, settings));
+    let mut command = vec![program.to_owned()];
+    if settings.gate("CrossArchitectureVirtualization") {
+        command.push("--allow-cross-arch-emulation".to_owned());
+    }
     Ok(Container {
         name: "compute".to_owned(),
         image: Some(cx.launcher_image.to_owned()),

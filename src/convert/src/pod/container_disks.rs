@@ -1,9 +1,9 @@
 //! Container disks and kernel boot images: image volumes, or the classic sidecars. Source: spec/pod.md §4.3.
 
 use api::v1::{KernelBootContainer, VirtualMachineInstance};
-use k8s_openapi::api::core::v1::{Capabilities, Container, ImageVolumeSource, SecurityContext, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, ImageVolumeSource, Volume, VolumeMount};
 
-use super::Context;
+use super::{Context, security};
 use super::support::{Support, unprivileged};
 use crate::paths::{EPHEMERAL, IMAGE_VOLUMES, KERNEL_BOOT, KERNEL_BOOT_VOLUME};
 use crate::settings::Settings;
@@ -123,15 +123,6 @@ fn digest_container(vmi: &VirtualMachineInstance, settings: Settings<'_>, image:
 }
 
 fn copy_container(vmi: &VirtualMachineInstance, cx: &Context<'_>, settings: Settings<'_>) -> Container {
-    let mut security = SecurityContext {
-        capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
-        ..SecurityContext::default()
-    };
-    if vmi::is_non_root(vmi) {
-        security.run_as_user = Some(vmi::NON_ROOT_UID);
-        security.run_as_non_root = Some(true);
-        security.allow_privilege_escalation = Some(false);
-    }
     Container {
         name: "container-disk-binary".to_owned(),
         image: Some(cx.launcher_image.to_owned()),
@@ -139,7 +130,8 @@ fn copy_container(vmi: &VirtualMachineInstance, cx: &Context<'_>, settings: Sett
         command: Some(vec!["/usr/bin/cp".to_owned()]),
         args: Some(["--preserve=all", "/usr/bin/container-disk", "/init/usr/bin/container-disk"].map(ToOwned::to_owned).to_vec()),
         resources: Some(Support::ContainerDiskCopy.resources(vmi, settings)),
-        security_context: Some(security),
+        security_context: Some(security::helper(vmi, Some(security::drop_all()))),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(vec![mount(BINARY_VOLUME, "/init/usr/bin")]),
         ..Container::default()
     }

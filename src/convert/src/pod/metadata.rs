@@ -1,6 +1,6 @@
 //! Labels, annotations, owner, and the pod's accounts and pull secrets. Source: spec/pod.md §2, §3.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::quantity::Amount;
 use api::v1::VirtualMachineInstance;
@@ -29,7 +29,7 @@ pub(crate) fn vmi_id(name: &str) -> String {
     format!("{prefix}-{hash}")
 }
 
-pub(super) fn render(vmi: &VirtualMachineInstance, cx: &Context<'_>, overhead: Amount, reservations: &[String]) -> ObjectMeta {
+pub(super) fn render(vmi: &VirtualMachineInstance, cx: &Context<'_>, overhead: Amount, reservations: &BTreeSet<String>) -> ObjectMeta {
     ObjectMeta {
         generate_name: Some(format!("virt-launcher-{}-", vmi::name(vmi))),
         labels: Some(labels(vmi, reservations)),
@@ -46,7 +46,7 @@ pub(super) fn render(vmi: &VirtualMachineInstance, cx: &Context<'_>, overhead: A
     }
 }
 
-fn labels(vmi: &VirtualMachineInstance, reservations: &[String]) -> BTreeMap<String, String> {
+fn labels(vmi: &VirtualMachineInstance, reservations: &BTreeSet<String>) -> BTreeMap<String, String> {
     let mut labels = vmi.metadata.labels.clone().unwrap_or_default();
     let mut set = |key: &str, value: String| {
         labels.insert(key.to_owned(), value);

@@ -26,6 +26,7 @@ mod volumes;
 use std::collections::BTreeMap;
 
 use api::config::ClusterConfig;
+use api::quantity::Amount;
 use api::v1::VirtualMachineInstance;
 use k8s_openapi::api::core::v1::{Pod, PodReadinessGate, PodResourceClaim, PodSpec};
 
@@ -105,7 +106,7 @@ pub enum PodError {
     #[error("{0}")]
     DevicesNotPermitted(String),
     /// The label `logVerbosity` is not a number.
-    #[error("failed to parse the logVerbosity label: {0:?} is not an integer")]
+    #[error("verbosity {0} cannot cast to int: strconv.Atoi: parsing \"{0}\": invalid syntax")]
     BadVerbosity(String),
     /// The annotation with hook sidecars is not what it should be.
     #[error("failed to parse the hookSidecars annotation: {0}")]
@@ -114,39 +115,58 @@ pub enum PodError {
     #[error("couldn't find configuration for network binding: {0}")]
     BindingNotRegistered(String),
     /// A sysprep volume without a source.
-    #[error("sysprep must have Secret or ConfigMap reference set: volume {0}")]
+    #[error("Sysprep must have Secret or ConfigMap reference set {0}")]
     SysprepWithoutSource(String),
 }
 
-/// The launcher pod: the template, and what the network and storage side annotate it with. The pod has no namespace: it is
-/// created in the VMI's.
+/// What the network and storage side of the platform add to a launcher pod.
+#[derive(Clone, Debug, Default)]
+pub struct Additions {
+    /// Annotations: networks, Istio, backup hooks.
+    pub annotations: BTreeMap<String, String>,
+    /// Hook sidecars, those of network binding plugins last.
+    pub sidecars: Vec<HookSidecar>,
+    /// Memory of what serves the guest's networks.
+    pub memory: Amount,
+}
+
+impl Additions {
+    /// The additions for `vmi`.
+    ///
+    /// # Errors
+    /// [`PodError::BadHookSidecars`], [`PodError::BindingNotRegistered`].
+    pub fn of(vmi: &VirtualMachineInstance, cx: &Context<'_>) -> Result<Self, PodError> {
+        let mut annotations = network_annotations(vmi, cx)?;
+        annotations.extend(storage_annotations(vmi, cx.config));
+        let memory = network_overhead(vmi, Settings::new(cx.config));
+        Ok(Self { annotations, sidecars: sidecars::requested(vmi, cx)?, memory })
+    }
+}
+
+/// The launcher pod, complete. It has no namespace: it is created in the VMI's.
 ///
 /// # Errors
 /// [`PodError`].
 pub fn launcher_pod(vmi: &VirtualMachineInstance, cx: &Context<'_>) -> Result<Pod, PodError> {
-    let mut pod = template(vmi, cx)?;
-    let annotations = pod.metadata.annotations.get_or_insert_default();
-    annotations.extend(network_annotations(vmi, cx)?);
-    annotations.extend(storage_annotations(vmi, cx.config));
-    Ok(pod)
+    template(vmi, cx, &Additions::of(vmi, cx)?)
 }
 
-/// The launcher pod before the network and storage annotations.
+/// The launcher pod with the given additions.
 ///
 /// # Errors
 /// [`PodError`].
-pub fn template(vmi: &VirtualMachineInstance, cx: &Context<'_>) -> Result<Pod, PodError> {
+pub fn template(vmi: &VirtualMachineInstance, cx: &Context<'_>, additions: &Additions) -> Result<Pod, PodError> {
     let settings = Settings::new(cx.config);
-    let sidecars = sidecars::requested(vmi, cx)?;
-    let overhead = memory_overhead(vmi, settings).plus(network_overhead(vmi, settings));
-    let volumes = volumes::render(vmi, cx, settings, &sidecars)?;
-    let mut containers = vec![compute::container(vmi, cx, settings, &volumes, overhead, &sidecars)?];
+    let sidecars = additions.sidecars.as_slice();
+    let overhead = memory_overhead(vmi, settings).plus(additions.memory);
+    let volumes = volumes::render(vmi, cx, settings, sidecars)?;
+    let mut containers = vec![compute::container(vmi, cx, settings, &volumes, overhead, sidecars)?];
     let mut init_containers: Vec<_> = sidecars::console_log(vmi, cx, settings)?.into_iter().collect();
     let disks = container_disks::render(vmi, cx, settings);
     init_containers.extend(disks.init_containers);
     containers.extend(disks.sidecars);
     containers.extend(virtiofs::containers(vmi, cx, settings));
-    containers.extend(sidecars::containers(vmi, cx, settings, &sidecars));
+    containers.extend(sidecars::containers(vmi, cx, settings, sidecars));
 
     let mut spec = PodSpec {
         hostname: Some(vmi::hostname(vmi)),
@@ -185,7 +205,9 @@ pub fn template(vmi: &VirtualMachineInstance, cx: &Context<'_>) -> Result<Pod, P
         ..PodSpec::default()
     };
     security::workaround(&mut spec, settings);
-    Ok(Pod { metadata: metadata::render(vmi, cx, overhead, &volumes.reservations), spec: Some(spec), status: None })
+    let mut metadata = metadata::render(vmi, cx, overhead, &volumes.reservations);
+    metadata.annotations.get_or_insert_default().extend(additions.annotations.clone());
+    Ok(Pod { metadata, spec: Some(spec), status: None })
 }
 
 /// A list as the pod types want it: absent when empty.

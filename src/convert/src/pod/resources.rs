@@ -46,7 +46,7 @@ pub(super) fn render(
     } else {
         renderer.shared_cpus(vmi, cx, settings);
     }
-    let quota_memory = cx.namespace.memory_limits_required && vmi::limit(vmi, "memory").is_none_or(Amount::is_zero);
+    let quota_memory = cx.namespace.memory_limits_required && vmi::limit(vmi, "memory").is_none();
     if let Some(size) = vmi::hugepage_size(vmi) {
         renderer.hugepages(vmi, size, overhead);
     } else {
@@ -87,11 +87,11 @@ impl Renderer {
 
     /// Rule 1: a memory request where the VMI has none.
     fn memory_request(&mut self, vmi: &VirtualMachineInstance, settings: Settings<'_>) {
-        if self.requests.get("memory").is_some_and(|m| !m.is_zero()) {
-            return;
-        }
-        if let Some(limit) = self.limits.get("memory").copied().filter(|m| !m.is_zero()) {
+        let unset = self.requests.get("memory").is_none_or(|m| m.is_zero());
+        if let Some(limit) = self.limits.get("memory").copied().filter(|m| unset && !m.is_zero()) {
             self.requests.insert("memory".to_owned(), limit);
+        }
+        if self.requests.contains_key("memory") {
             return;
         }
         let Some(memory) = vmi::guest_memory(vmi).or_else(|| parse(vmi::hugepage_size(vmi)?)) else { return };
@@ -147,7 +147,7 @@ impl Renderer {
             }
         }
         let wanted = cx.namespace.cpu_limits_required || settings.auto_cpu_limit(&cx.namespace.labels);
-        if wanted && vmi::limit(vmi, "cpu").is_none_or(Amount::is_zero) {
+        if wanted && vmi::limit(vmi, "cpu").is_none() {
             self.computed_limits.insert("cpu".to_owned(), Amount::whole(total as i64));
         }
     }
@@ -202,15 +202,15 @@ impl Renderer {
         let mut counted: Vec<String> = cx.network_resources.values().cloned().collect();
         for gpu in &devices.gpus {
             match (&gpu.claim_name, &gpu.device_name) {
-                (Some(claim), _) if settings.gate("GPUsWithDRA") => self.claim(claim, gpu.request_name.as_ref()),
+                (Some(claim), None) if settings.gate("GPUsWithDRA") => self.claim(claim, gpu.request_name.as_ref()),
                 (None, Some(device)) => counted.push(device.clone()),
                 _ => {}
             }
         }
         for host in &devices.host_devices {
             match (&host.claim_name, &host.device_name) {
-                (Some(claim), _) if settings.gate("HostDevicesWithDRA") => self.claim(claim, host.request_name.as_ref()),
-                (_, Some(device)) => counted.push(device.clone()),
+                (Some(claim), None) if settings.gate("HostDevicesWithDRA") => self.claim(claim, host.request_name.as_ref()),
+                (None, Some(device)) => counted.push(device.clone()),
                 _ => {}
             }
         }

@@ -1,6 +1,6 @@
 //! Where the pod may run. Source: spec/pod.md §8.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::v1::VirtualMachineInstance;
 use k8s_openapi::api::core::v1::{
@@ -114,7 +114,7 @@ fn hyperv_labels(vmi: &VirtualMachineInstance) -> Vec<String> {
 }
 
 /// The VMI's affinity, with what the CPU model and disk reservations add.
-pub(super) fn affinity(vmi: &VirtualMachineInstance, settings: Settings<'_>, reservations: &[String]) -> Option<Affinity> {
+pub(super) fn affinity(vmi: &VirtualMachineInstance, settings: Settings<'_>, reservations: &BTreeSet<String>) -> Option<Affinity> {
     let mut affinity = vmi.spec.affinity.clone();
     let absent = |key: String| NodeSelectorRequirement { key, operator: "DoesNotExist".to_owned(), values: None };
     let mut required = Vec::new();

@@ -52,6 +52,20 @@ pub(super) fn compute(vmi: &VirtualMachineInstance) -> SecurityContext {
     }
 }
 
+/// The context of a helper that runs as the launcher does.
+pub(super) fn helper(vmi: &VirtualMachineInstance, capabilities: Option<Capabilities>) -> SecurityContext {
+    if vmi::is_non_root(vmi) {
+        SecurityContext { capabilities, run_as_group: Some(vmi::NON_ROOT_UID), ..super::support::unprivileged() }
+    } else {
+        SecurityContext { run_as_user: Some(0), run_as_non_root: Some(false), capabilities, ..SecurityContext::default() }
+    }
+}
+
+/// No capabilities.
+pub(super) fn drop_all() -> Capabilities {
+    Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }
+}
+
 /// Gives all containers but `compute` a fixed SELinux level, for runtimes that give each container its own.
 pub(super) fn workaround(spec: &mut PodSpec, settings: Settings<'_>) {
     if !settings.gate("DockerSELinuxMCSWorkaround") {
@@ -63,9 +77,6 @@ pub(super) fn workaround(spec: &mut PodSpec, settings: Settings<'_>) {
         ..SELinuxOptions::default()
     };
     for container in spec.containers.iter_mut().filter(|c| c.name != "compute") {
-        container.security_context.get_or_insert_default().se_linux_options = Some(options.clone());
-    }
-    for container in spec.init_containers.iter_mut().flatten() {
         container.security_context.get_or_insert_default().se_linux_options = Some(options.clone());
     }
 }

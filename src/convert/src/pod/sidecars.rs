@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use api::v1::VirtualMachineInstance;
-use k8s_openapi::api::core::v1::{Capabilities, Container, SecurityContext, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, VolumeMount};
 use serde::Deserialize;
 
 use super::compute::{variable, verbosity, xdg_environment};
 use super::support::{Support, unprivileged};
-use super::{Context, PodError, some_list};
+use super::{Context, PodError, security, some_list};
 use crate::paths::{POD_INFO, PRIVATE};
 use crate::settings::Settings;
 use crate::vmi;
@@ -137,8 +137,8 @@ fn container(vmi: &VirtualMachineInstance, cx: &Context<'_>, settings: Settings<
     let name = format!("hook-sidecar-{index}");
     let non_root = vmi::is_non_root(vmi);
     let mut env = if non_root { xdg_environment() } else { Vec::new() };
-    env.extend(sidecar.plugin.as_deref().map(|p| variable("NETWORK_BINDING_PLUGIN_NAME", p)));
     env.push(variable("CONTAINER_NAME", &name));
+    env.extend(sidecar.plugin.as_deref().map(|p| variable("NETWORK_BINDING_PLUGIN_NAME", p)));
     let mut mounts = vec![VolumeMount {
         name: HOOK_SOCKETS_VOLUME.to_owned(),
         mount_path: HOOK_SOCKETS.to_owned(),
@@ -159,18 +159,6 @@ fn container(vmi: &VirtualMachineInstance, cx: &Context<'_>, settings: Settings<
     if let Some(claim) = &sidecar.pvc {
         mounts.push(VolumeMount { name: claim.name.clone(), mount_path: claim.volume_path.clone(), ..VolumeMount::default() });
     }
-    let security = if non_root {
-        SecurityContext {
-            run_as_user: Some(vmi::NON_ROOT_UID),
-            run_as_group: Some(vmi::NON_ROOT_UID),
-            run_as_non_root: Some(true),
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
-            ..SecurityContext::default()
-        }
-    } else {
-        SecurityContext { run_as_user: Some(0), ..SecurityContext::default() }
-    };
     Container {
         name,
         image: Some(sidecar.image.clone().filter(|i| !i.is_empty()).unwrap_or_else(|| cx.sidecar_shim_image.to_owned())),
@@ -179,7 +167,8 @@ fn container(vmi: &VirtualMachineInstance, cx: &Context<'_>, settings: Settings<
         args: some_list(sidecar.args.clone()),
         env: Some(env),
         resources: Some(Support::Hook.resources(vmi, settings)),
-        security_context: Some(security),
+        security_context: Some(security::helper(vmi, non_root.then(security::drop_all))),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(mounts),
         ..Container::default()
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::v1::VirtualMachineInstance;
-use k8s_openapi::api::core::v1::{Capabilities, ResourceRequirements, SecurityContext};
+use k8s_openapi::api::core::v1::{ResourceRequirements, SecurityContext};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::overhead::is_guaranteed;
@@ -92,7 +92,7 @@ pub(super) fn unprivileged() -> SecurityContext {
         run_as_user: Some(vmi::NON_ROOT_UID),
         run_as_non_root: Some(true),
         allow_privilege_escalation: Some(false),
-        capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
+        capabilities: Some(super::security::drop_all()),
         ..SecurityContext::default()
     }
 }

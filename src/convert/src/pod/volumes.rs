@@ -1,5 +1,7 @@
 //! The pod's volumes, and where `compute` finds them. Source: spec/pod.md §6.
 
+use std::collections::BTreeSet;
+
 use api::v1::{self, VirtualMachineInstance};
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource, HostPathVolumeSource, ObjectFieldSelector,
@@ -26,7 +28,7 @@ pub(super) struct Volumes {
     /// Directories that several nodes may share.
     pub(super) shared_paths: Vec<String>,
     /// UIDs of the claims behind LUNs with reservations.
-    pub(super) reservations: Vec<String>,
+    pub(super) reservations: BTreeSet<String>,
 }
 
 pub(super) fn render(
@@ -42,7 +44,7 @@ pub(super) fn render(
         out.config_volume(vmi, volume)?;
     }
     for volume in vmi.spec.volumes.iter().filter(|v| !is_hotplugged(vmi, v)) {
-        out.data_volume(vmi, cx, volume)?;
+        out.data_volume(cx, volume)?;
     }
     for secret in vmi.spec.access_credentials.iter().filter_map(access_secret) {
         let name = format!("{secret}-access-cred");
@@ -98,7 +100,20 @@ pub(super) fn render(
         out.mount(virtiofs::SOCKETS_VOLUME, VIRTIOFS.to_owned(), false);
     }
     out.hook_volumes(sidecars);
+    out.reservations = reservations(vmi, cx);
     Ok(out)
+}
+
+/// UIDs of the claims behind LUNs with reservations, each once.
+fn reservations(vmi: &VirtualMachineInstance, cx: &Context<'_>) -> BTreeSet<String> {
+    let reserved = vmi.spec.domain.devices.disks.iter().filter(|d| d.lun.as_ref().is_some_and(|l| l.reservation == Some(true)));
+    reserved
+        .filter_map(|disk| {
+            let volume = vmi::volume(vmi, &disk.name)?;
+            let claim = volume.persistent_volume_claim.as_ref().map(|p| &p.claim_name).or(volume.data_volume.as_ref().map(|d| &d.name))?;
+            Some(cx.claims.get(claim)?.uid.clone())
+        })
+        .collect()
 }
 
 /// Whether a volume comes to the guest after its start, by a pod of its own.
@@ -113,7 +128,7 @@ fn is_hotplugged(vmi: &VirtualMachineInstance, volume: &v1::Volume) -> bool {
 fn access_secret(credential: &v1::AccessCredential) -> Option<&str> {
     let ssh = credential.ssh_public_key.as_ref().and_then(|k| k.source.secret.as_ref());
     let password = credential.user_password.as_ref().and_then(|p| p.source.secret.as_ref());
-    ssh.or(password).map(|s| s.secret_name.as_str())
+    ssh.or(password).map(|s| s.secret_name.as_str()).filter(|name| !name.is_empty())
 }
 
 fn named(name: &str) -> Volume {
@@ -222,20 +237,20 @@ impl Volumes {
     }
 
     /// Claims, host disks, and the disk with host metrics.
-    fn data_volume(&mut self, vmi: &VirtualMachineInstance, cx: &Context<'_>, volume: &v1::Volume) -> Result<(), PodError> {
+    fn data_volume(&mut self, cx: &Context<'_>, volume: &v1::Volume) -> Result<(), PodError> {
         let name = &volume.name;
         let claim = |claim_name: &str, read_only: Option<bool>| PersistentVolumeClaimVolumeSource {
             claim_name: claim_name.to_owned(),
             read_only: read_only.filter(|r| *r),
         };
         if let Some(source) = &volume.persistent_volume_claim {
-            self.claim(vmi, cx, name, claim(&source.claim_name, source.read_only))?;
+            self.claim(cx, name, claim(&source.claim_name, source.read_only))?;
         }
         if let Some(source) = &volume.data_volume {
-            self.claim(vmi, cx, name, claim(&source.name, None))?;
+            self.claim(cx, name, claim(&source.name, None))?;
         }
         if let Some(source) = volume.ephemeral.as_ref().and_then(|e| e.persistent_volume_claim.as_ref()) {
-            self.claim(vmi, cx, name, claim(&source.claim_name, source.read_only))?;
+            self.claim(cx, name, claim(&source.claim_name, source.read_only))?;
         }
         if let Some(disk) = &volume.host_disk {
             let directory = disk.path.rsplit_once('/').map_or(".", |(directory, _)| if directory.is_empty() { "/" } else { directory });
@@ -256,13 +271,7 @@ impl Volumes {
         Ok(())
     }
 
-    fn claim(
-        &mut self,
-        vmi: &VirtualMachineInstance,
-        cx: &Context<'_>,
-        name: &str,
-        source: PersistentVolumeClaimVolumeSource,
-    ) -> Result<(), PodError> {
+    fn claim(&mut self, cx: &Context<'_>, name: &str, source: PersistentVolumeClaimVolumeSource) -> Result<(), PodError> {
         let claim = cx.claims.get(&source.claim_name).ok_or_else(|| PodError::ClaimNotFound(source.claim_name.clone()))?;
         self.list.push(Volume { persistent_volume_claim: Some(source), ..named(name) });
         if claim.block {
@@ -273,10 +282,6 @@ impl Volumes {
             if claim.read_write_many {
                 self.shared_paths.push(path);
             }
-        }
-        let reserved = |d: &v1::Disk| d.name == name && d.lun.as_ref().is_some_and(|l| l.reservation == Some(true));
-        if vmi.spec.domain.devices.disks.iter().any(reserved) {
-            self.reservations.push(claim.uid.clone());
         }
         Ok(())
     }

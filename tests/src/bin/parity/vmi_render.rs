@@ -1,7 +1,7 @@
 //! The launcher pod and the domain of a VMI of a parity case.
 //!
-//! The reference was measured without the annotations of the network and storage side, and with every interface on a tap;
-//! so are these.
+//! The reference was measured without what the network and storage side add to a pod (annotations, sidecars), and with
+//! every interface on a tap; so are these.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,6 +67,7 @@ pub fn pod(
             pinned_images: &BTreeMap::new(),
             temporary: false,
         },
+        &convert::pod::Additions::default(),
     )?;
     Ok(json!({"metadata": pod.metadata, "spec": pod.spec}))
 }

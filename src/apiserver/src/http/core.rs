@@ -45,6 +45,8 @@ pub struct Core {
     pub kubelet: Option<Arc<dyn Kubelet>>,
     /// Discovery documents, rebuilt when resources change.
     pub discovery: crate::discovery::Cache,
+    /// OpenAPI documents, rebuilt when resources change.
+    pub openapi: crate::openapi::OpenApi,
     /// Aggregated API servers.
     pub aggregation: Aggregator,
     /// Addresses and node ports of Services.

@@ -107,6 +107,7 @@ impl Builder {
             authentication: Authentication::new(authentication, &env.now)?,
             tokens,
             discovery: crate::discovery::Cache::default(),
+            openapi: crate::openapi::OpenApi::new(resources.clone()),
             aggregation: Aggregator::new(env.clone(), store.clone(), resources.clone(), identity),
             service_addresses: crate::builtin::Addresses::default(),
             definitions: Mutex::new(0),

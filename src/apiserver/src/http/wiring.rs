@@ -8,6 +8,10 @@ use http::request::Parts;
 use super::{Body, Core};
 
 /// Serves OpenAPI documents; `None` for other paths.
-pub(crate) async fn openapi(_core: &Arc<Core>, _path: &str, _parts: &Parts) -> Option<Response<Body>> {
-    None
+pub(crate) async fn openapi(core: &Arc<Core>, path: &str, parts: &Parts) -> Option<Response<Body>> {
+    if !matches!(parts.method.as_str(), "GET" | "HEAD") {
+        return None;
+    }
+    let response = core.openapi.serve(path, parts.uri.query(), &parts.headers)?;
+    Some(response.map(Body::whole))
 }

@@ -1,5 +1,11 @@
 //! Reconcilers as pure functions: one module a resource, from what was observed to a plan.
 
+pub mod conditions;
+pub mod guarded;
 pub mod install;
+pub mod metadata;
 pub mod node;
 pub mod plan;
+pub mod storage;
+pub mod vm;
+pub mod vmi;

@@ -253,10 +253,10 @@ impl EventType {
 pub struct OnFailure {
     /// The reason the failure takes in conditions; empty: a plain error that is only retried.
     pub reason: Cow<'static, str>,
-    /// Put before the server's text in the event and in the condition.
+    /// Put before the server's text in the condition.
     pub prefix: String,
-    /// The object that gets a Warning event of that reason.
-    pub event: Option<ObjectRef>,
+    /// The object that gets a Warning event of that reason, and what is put before the server's text in it.
+    pub event: Option<(ObjectRef, String)>,
     /// Refusals that count as success.
     pub tolerate: Tolerate,
 }

@@ -294,8 +294,9 @@ impl Executor {
 
     fn failed(&self, action: usize, on_failure: &OnFailure, error: WriteError) -> Failed {
         let message = format!("{}{error}", on_failure.prefix);
-        if let Some(regarding) = &on_failure.event {
-            self.recorder.record(regarding, planner::plan::EventType::Warning, &on_failure.reason, &message);
+        if let Some((regarding, prefix)) = &on_failure.event {
+            let text = format!("{prefix}{error}");
+            self.recorder.record(regarding, planner::plan::EventType::Warning, &on_failure.reason, &text);
         }
         Failed { action, reason: on_failure.reason.clone(), message, error }
     }

@@ -3,6 +3,7 @@
 //! Everything here is a pure function of the VMI and a context of facts: no I/O, no clock, no randomness; random values come
 //! in through the context. [`pod`] is virt-controller's part, [`domain`](mod@domain) virt-launcher's.
 
+pub mod cloudinit;
 pub mod domain;
 pub mod paths;
 pub mod pod;

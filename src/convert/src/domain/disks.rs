@@ -185,10 +185,9 @@ fn block_io(cx: &Context, arch: Architecture, spec: &v1::Disk) -> Result<Option<
     let Some(sizes) = &spec.block_size else { return Ok(None) };
     if let Some(custom) = &sizes.custom {
         let [logical, physical, discard] = [custom.logical, custom.physical, custom.discard_granularity];
-        for size in [logical, physical].into_iter().flatten() {
-            if arch == Architecture::S390x && size > S390X_BLOCK_SIZE {
-                return Err(ConvertError::BlockSizeTooLarge(size));
-            }
+        let [wide_logical, wide_physical] = [logical, physical].map(Option::unwrap_or_default);
+        if arch == Architecture::S390x && wide_logical.max(wide_physical) > S390X_BLOCK_SIZE {
+            return Err(ConvertError::BlockSizeTooLarge { logical: wide_logical, physical: wide_physical });
         }
         let narrow = |n: Option<u64>| n.and_then(|n| u32::try_from(n).ok());
         return Ok(Some(BlockIo {
@@ -216,6 +215,6 @@ fn error_policy(spec: &v1::Disk) -> Result<String, ConvertError> {
     match spec.error_policy.as_deref() {
         None => Ok("stop".to_owned()),
         Some(policy @ ("stop" | "ignore" | "report" | "enospace")) => Ok(policy.to_owned()),
-        Some(policy) => Err(ConvertError::UnknownErrorPolicy { policy: policy.to_owned(), disk: spec.name.clone() }),
+        Some(policy) => Err(ConvertError::UnknownErrorPolicy(policy.to_owned())),
     }
 }

@@ -76,16 +76,16 @@ pub enum ConvertError {
     #[error("a sharable disk requires cache = none got: {0}")]
     ShareableWithCache(String),
     /// An error policy libvirt does not have.
-    #[error("error policy {policy} not recognized for disk {disk}")]
-    UnknownErrorPolicy {
-        /// The policy.
-        policy: String,
-        /// The disk.
-        disk: String,
-    },
+    #[error("error policy {0} not recognized")]
+    UnknownErrorPolicy(String),
     /// A block size the architecture cannot have.
-    #[error("block size {0} not supported on s390x, the maximum is 4096")]
-    BlockSizeTooLarge(u64),
+    #[error("custom block size (logical={logical}, physical={physical}) exceeds the maximum supported size of 4096 for architecture s390x")]
+    BlockSizeTooLarge {
+        /// The logical block size in bytes.
+        logical: u64,
+        /// The physical block size in bytes.
+        physical: u64,
+    },
     /// The block size of the volume behind a disk is not known.
     #[error("failed to detect the block size of the volume of disk {0}")]
     BlockSizeUnknown(String),

@@ -7,6 +7,7 @@ mod cause;
 mod defaults;
 mod matcher;
 mod request;
+pub mod review;
 pub mod schema;
 pub mod selector;
 mod text;

@@ -1,0 +1,152 @@
+//! The mutating webhooks (spec/admission.md §1.1, §4).
+
+use api::clone::v1beta1::VirtualMachineClone;
+use api::config::ClusterConfig;
+use api::instancetype::v1beta1::{VirtualMachineClusterPreference, VirtualMachinePreference, VirtualMachinePreferenceSpec};
+use api::v1::{VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceMigration, VirtualMachineInstancePreset};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::known::kinds;
+use super::{Known, Request, Stop, Surroundings, is_going, namespace_of};
+use crate::{Denial, Operation, Seeds, VmLookups, default_clone, default_migration, default_vm, default_vmi, revert_status};
+
+/// The outcome of a mutating webhook.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mutated {
+    /// The object as it is to be stored; `None` where nothing changes.
+    pub object: Option<Value>,
+    /// Warnings for the client.
+    pub warnings: Vec<String>,
+}
+
+/// Completes an object.
+///
+/// # Errors
+/// The request is refused, or an object must be looked up first.
+pub fn mutate(request: &Request<'_>, config: &ClusterConfig, known: &Known, seeds: &mut Seeds<'_>) -> Result<Mutated, Stop> {
+    let around = Surroundings { config, known };
+    match (request.kind, request.operation) {
+        ("VirtualMachine", operation) => vm(request, operation, &around, seeds),
+        ("VirtualMachineInstance", Operation::Create) => vmi(request, &around, seeds),
+        ("VirtualMachineInstance", Operation::Update) => vmi_update(request, config),
+        ("VirtualMachineInstanceMigration", Operation::Create) => {
+            request.check_form()?;
+            let mut migration: VirtualMachineInstanceMigration = request.decode()?;
+            default_migration(&mut migration);
+            changed(&migration, Vec::new())
+        }
+        ("VirtualMachineClone", Operation::Create) => {
+            request.check_form()?;
+            let mut clone: VirtualMachineClone = request.decode()?;
+            default_clone(&mut clone, &mut || suffix(seeds));
+            changed(&clone, Vec::new())
+        }
+        _ => Ok(Mutated::default()),
+    }
+}
+
+fn changed<T: Serialize>(object: &T, warnings: Vec<String>) -> Result<Mutated, Stop> {
+    let value = serde_json::to_value(object).map_err(|e| Stop::Denied(Denial::with_code(500, e.to_string())))?;
+    Ok(Mutated { object: Some(value), warnings })
+}
+
+/// Five characters of Kubernetes' name alphabet, made from a random UUID.
+fn suffix(seeds: &mut Seeds<'_>) -> String {
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let uuid = (seeds.uuid)();
+    let digits: Vec<u32> = uuid.chars().filter_map(|c| c.to_digit(16)).collect();
+    let pick = |pair: &[u32]| pair.iter().fold(0, |n, d| n * 16 + d) as usize % ALPHABET.len();
+    digits.chunks(2).take(5).filter_map(|pair| ALPHABET.get(pick(pair))).map(|b| char::from(*b)).collect()
+}
+
+fn vm(request: &Request<'_>, operation: Operation, around: &Surroundings<'_>, seeds: &mut Seeds<'_>) -> Result<Mutated, Stop> {
+    request.check_form()?;
+    if is_going(request.object) {
+        return Ok(Mutated::default());
+    }
+    let mut vm: VirtualMachine = request.decode()?;
+    let old: Option<VirtualMachine> = request.decode_old()?;
+    let namespace = namespace_of(request);
+    infer_from_known_volumes(&vm)?;
+    let lookups = VmLookups {
+        preference: preference(&vm, namespace, around.known)?,
+        data_source_architecture: data_source_architecture(&vm, namespace, around.known)?,
+    };
+    default_vm(&mut vm, old.as_ref(), operation, &lookups, around.config, seeds)?;
+    changed(&vm, Vec::new())
+}
+
+/// A matcher that infers from a volume must name a volume of the template (spec/api.md §10).
+fn infer_from_known_volumes(vm: &VirtualMachine) -> Result<(), Stop> {
+    let volumes = vm.spec.template.spec.as_ref().map(|s| s.volumes.as_slice()).unwrap_or_default();
+    let instancetype = vm.spec.instancetype.as_ref().and_then(|m| m.infer_from_volume.as_deref());
+    let preference = vm.spec.preference.as_ref().and_then(|m| m.infer_from_volume.as_deref());
+    for name in [instancetype, preference].into_iter().flatten().filter(|n| !n.is_empty()) {
+        if !volumes.iter().any(|v| v.name == name) {
+            return Err(Denial::bad_request(format!("unable to find volume {name} to infer defaults")).into());
+        }
+    }
+    Ok(())
+}
+
+fn preference(vm: &VirtualMachine, namespace: &str, known: &Known) -> Result<Option<VirtualMachinePreferenceSpec>, Stop> {
+    let Some(matcher) = &vm.spec.preference else { return Ok(None) };
+    let Some(name) = matcher.name.as_deref().filter(|n| !n.is_empty()) else { return Ok(None) };
+    let kind = matcher.kind.as_deref().unwrap_or_default().to_lowercase();
+    if ["virtualmachinepreference", "virtualmachinepreferences"].contains(&kind.as_str()) {
+        let found: Option<VirtualMachinePreference> = known.get(kinds::PREFERENCE, namespace, name)?;
+        return Ok(found.map(|p| p.spec));
+    }
+    let found: Option<VirtualMachineClusterPreference> = known.get(kinds::CLUSTER_PREFERENCE, "", name)?;
+    Ok(found.map(|p| p.spec))
+}
+
+/// MVM11: the architecture a DataSource of the machine is labelled with.
+fn data_source_architecture(vm: &VirtualMachine, namespace: &str, known: &Known) -> Result<Option<String>, Stop> {
+    let given = vm.spec.template.spec.as_ref().and_then(|s| s.architecture.as_deref()).unwrap_or_default();
+    if !given.is_empty() {
+        return Ok(None);
+    }
+    let label =
+        |source: &Value| source.pointer("/metadata/labels/template.kubevirt.io~1architecture").and_then(Value::as_str).map(str::to_owned);
+    for reference in vm.spec.data_volume_templates.iter().filter_map(|t| t.spec.source_ref.as_ref()) {
+        if !reference.kind.eq_ignore_ascii_case("datasource") {
+            continue;
+        }
+        let at = reference.namespace.as_deref().filter(|n| !n.is_empty()).unwrap_or(namespace);
+        let Some(mut source) = known.get::<Value>(kinds::DATA_SOURCE, at, &reference.name)? else { continue };
+        if let Some(nested) = source.pointer("/spec/source/dataSource").cloned() {
+            let field = |name: &str| nested.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let nested_namespace = if field("namespace").is_empty() { at.to_owned() } else { field("namespace") };
+            match known.get::<Value>(kinds::DATA_SOURCE, &nested_namespace, &field("name"))? {
+                Some(found) => source = found,
+                None => continue,
+            }
+        }
+        if let Some(architecture) = label(&source).filter(|a| ["amd64", "arm64", "s390x"].contains(&a.as_str())) {
+            return Ok(Some(architecture));
+        }
+    }
+    Ok(None)
+}
+
+fn vmi(request: &Request<'_>, around: &Surroundings<'_>, seeds: &mut Seeds<'_>) -> Result<Mutated, Stop> {
+    request.check_form()?;
+    let mut vmi: VirtualMachineInstance = request.decode()?;
+    let presets: Vec<VirtualMachineInstancePreset> = around.known.list(kinds::PRESET, namespace_of(request))?;
+    let defaulted = default_vmi(&mut vmi, &presets, around.config, seeds)?;
+    changed(&vmi, defaulted.warnings)
+}
+
+fn vmi_update(request: &Request<'_>, config: &ClusterConfig) -> Result<Mutated, Stop> {
+    let mut vmi: VirtualMachineInstance = request.decode()?;
+    let Some(old) = request.decode_old::<VirtualMachineInstance>()? else { return Ok(Mutated::default()) };
+    match revert_status(&vmi, &old, request.requester, config) {
+        None => Ok(Mutated::default()),
+        Some(status) => {
+            vmi.status = Some(status);
+            changed(&vmi, Vec::new())
+        }
+    }
+}

@@ -9,10 +9,12 @@
 //! Errors: [`PodError`]; a claim that is not there yet is told apart, for it is waited for.
 
 mod annotations;
+mod attachment;
 mod backend_storage;
 mod compute;
 mod container_disks;
 mod metadata;
+mod migration;
 mod overhead;
 mod probes;
 mod resources;
@@ -31,6 +33,8 @@ use api::v1::VirtualMachineInstance;
 use k8s_openapi::api::core::v1::{Pod, PodReadinessGate, PodResourceClaim, PodSpec};
 
 pub use annotations::{network_annotations, storage_annotations};
+pub use attachment::{attachment_pod, trigger_pod};
+pub use migration::{Migration, migration_target_pod, pinned_images};
 pub use overhead::{memory_overhead, network_overhead};
 pub use sidecars::{HookSidecar, hook_sidecars};
 
@@ -117,6 +121,15 @@ pub enum PodError {
     /// A sysprep volume without a source.
     #[error("Sysprep must have Secret or ConfigMap reference set {0}")]
     SysprepWithoutSource(String),
+    /// The guest's SELinux context is not known, or is none.
+    #[error("VMI is missing SELinux context: {0:?}")]
+    SelinuxContext(String),
+    /// The source's node does not tell its CPU model.
+    #[error("node does not contain label with prefix host-model-cpu.node.kubevirt.io/")]
+    HostModelUnknown,
+    /// A running image has no digest to pin it by.
+    #[error("can not proceed with the migration when no reproducible image digest can be detected: no image digest found for {0}")]
+    ImageDigestUnknown(String),
 }
 
 /// What the network and storage side of the platform add to a launcher pod.

@@ -11,7 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 use crate::settings::Settings;
 use crate::vmi;
 
-const HOSTNAME: &str = "kubernetes.io/hostname";
+/// The label with a node's name.
+pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
 const ARCH: &str = "kubernetes.io/arch";
 const CROSS_ARCH: &str = "CrossArchitectureVirtualization";
 
@@ -168,8 +169,17 @@ fn require(nodes: &mut NodeAffinity, requirements: &[NodeSelectorRequirement]) {
     }
 }
 
+/// Adds a requirement to the first term only.
+pub(super) fn require_first(nodes: &mut NodeAffinity, requirement: NodeSelectorRequirement) {
+    let selector = nodes.required_during_scheduling_ignored_during_execution.get_or_insert_with(NodeSelector::default);
+    match selector.node_selector_terms.first_mut() {
+        Some(term) => term.match_expressions.get_or_insert_default().push(requirement),
+        None => selector.node_selector_terms.push(NodeSelectorTerm { match_expressions: Some(vec![requirement]), match_fields: None }),
+    }
+}
+
 /// Never on a node with a pod that `selector` matches.
-fn keep_apart(pods: &mut PodAntiAffinity, selector: LabelSelector) {
+pub(super) fn keep_apart(pods: &mut PodAntiAffinity, selector: LabelSelector) {
     pods.required_during_scheduling_ignored_during_execution.get_or_insert_default().push(PodAffinityTerm {
         label_selector: Some(selector),
         topology_key: HOSTNAME.to_owned(),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all, pending, select_all};
 use http::header::{ACCEPT, HOST};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -56,8 +57,10 @@ impl Aggregator {
             }
             let all_well = self.probe().await;
             let wait = if all_well { INTERVAL } else { pause };
-            let changes = watches.into_iter().map(|mut watch| Box::pin(async move { watch.next_batch().await.map(|_| ()) }));
-            let changed = futures::future::select_all(changes);
+            let changes =
+                watches.into_iter().map(|mut watch| -> BoxFuture<'static, ()> { async move { drop(watch.next_batch().await) }.boxed() });
+            // Never empty, which `select_all` would not take.
+            let changed = select_all(changes.chain([pending().boxed()]));
             tokio::select! {
                 biased;
                 _ = changed => pause = RETRY.0,
@@ -70,11 +73,18 @@ impl Aggregator {
     pub async fn probe(&self) -> bool {
         let backends = self.backends();
         self.forget(&backends);
-        let probes = backends.values().map(|backend| async move { (backend, self.check(backend).await) });
+        let probe = |backend: Arc<Backend>| {
+            let this = self.clone();
+            async move {
+                let condition = this.check(&backend).await;
+                (backend, condition)
+            }
+        };
+        let probes: Vec<_> = backends.values().cloned().map(probe).collect();
         let mut all_well = true;
         for (backend, condition) in join_all(probes).await {
             all_well &= condition.status;
-            if let Err(error) = self.write(backend, &condition) {
+            if let Err(error) = self.write(&backend, &condition) {
                 tracing::warn!(%error, api_service = backend.name, "write the Available condition");
             }
         }
@@ -157,22 +167,23 @@ impl Aggregator {
 /// GET as the aggregator itself.
 async fn get(backend: &Backend, path: &str) -> Result<(StatusCode, Bytes), String> {
     let pool = backend.pool.clone()?;
-    let request = || {
-        Request::get(path)
-            .header(HOST, format!("{}:{}", backend.server_name(), backend.port))
-            .header(ACCEPT, "application/json")
-            .header("x-remote-user", "system:kube-aggregator")
-            .header("x-remote-group", "system:masters")
-            .body(Empty::new().map_err(|never: std::convert::Infallible| match never {}).boxed_unsync())
-            .map_err(|error| error.to_string())
-    };
     if let Some(sender) = pool.kept().await
-        && let Ok(answer) = exchange(&pool, sender, request()?).await
+        && let Ok(answer) = exchange(&pool, sender, question(backend, path)?).await
     {
         return Ok(answer);
     }
     let sender = pool.open().await.map_err(Failure::into_text)?;
-    exchange(&pool, sender, request()?).await
+    exchange(&pool, sender, question(backend, path)?).await
+}
+
+fn question(backend: &Backend, path: &str) -> Result<Request<ProxyBody>, String> {
+    Request::get(path)
+        .header(HOST, format!("{}:{}", backend.server_name(), backend.port))
+        .header(ACCEPT, "application/json")
+        .header("x-remote-user", "system:kube-aggregator")
+        .header("x-remote-group", "system:masters")
+        .body(Empty::new().map_err(|never: std::convert::Infallible| match never {}).boxed_unsync())
+        .map_err(|error| error.to_string())
 }
 
 async fn exchange(

@@ -38,7 +38,8 @@ use crate::store::Store;
 /// API group of APIServices.
 pub const GROUP: &str = "apiregistration.k8s.io";
 
-type ProxyBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+/// The error is a plain type: with a boxed one the compiler cannot prove futures over it `Send`.
+type ProxyBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// The resource of APIServices.
 pub fn api_services() -> GroupResource {

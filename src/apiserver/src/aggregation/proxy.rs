@@ -61,7 +61,7 @@ impl Aggregator {
         let Ok(headers) = outgoing(&backend, user, parts, upgrade.as_ref()) else {
             return plain(400, "the user cannot be written in headers");
         };
-        let mut request = Request::new(body.map_err(Into::into).boxed_unsync());
+        let mut request = Request::new(body.map_err(std::io::Error::other).boxed_unsync());
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = parts.uri.path_and_query().map_or_else(|| "/".parse().unwrap_or_default(), |p| p.clone().into());
         *request.version_mut() = Version::HTTP_11;

@@ -65,7 +65,7 @@ pub struct Limits {
     pub headers: Duration,
     /// Bytes of all headers of a request (Go's `DefaultMaxHeaderBytes`).
     pub header_bytes: u32,
-    /// Bytes of path and query of a request.
+    /// Bytes of path and query of a request; hyper itself ends connections of requests beyond 65,534.
     pub uri_bytes: usize,
     /// Requests at a time on one HTTP/2 connection (kube-apiserver's `--http2-max-streams-per-connection`).
     pub streams: u32,
@@ -79,7 +79,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             headers: Duration::from_secs(32),
             header_bytes: 1 << 20,
-            uri_bytes: 64 << 10,
+            uri_bytes: 65_000,
             streams: 1000,
             drain: Duration::from_secs(2),
         }

@@ -13,3 +13,8 @@ pub use kubeconfig::{kubeconfig, kubeconfig_for};
 pub use listener::{Accept, Limits, Listener};
 pub use pki::{Identity, Pki, PkiError};
 pub use tls::{Trust, client_config, server_config};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

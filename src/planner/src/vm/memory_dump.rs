@@ -66,7 +66,11 @@ fn annotate(observed: &Observed<'_>, request: &api::v1::VirtualMachineMemoryDump
         let text = format!("Error encountered while handling memory dump request: PVC {} not found", request.claim_name);
         return Err(PlanError::new("MemoryDumpError", text));
     };
-    let value = if request.phase == phase::FAILED { "Memory dump failed" } else { request.file_name.as_deref().unwrap_or_default() };
+    let value = match (request.phase.as_str(), request.file_name.as_deref()) {
+        (phase::FAILED, _) => "Memory dump failed",
+        (_, Some(file)) => file,
+        (_, None) => return Ok(None),
+    };
     if metadata::annotation(&claim.metadata, DUMP_ANNOTATION) == Some(value) {
         return Ok(None);
     }

@@ -39,9 +39,9 @@ pub fn status(observed: &Observed<'_>, outcome: &Outcome) -> Plan {
     let mut status = outcome.vm.status.clone().unwrap_or_default();
     let strategy = RunStrategy::of(&outcome.vm).ok();
     let vmi = observed.vmi;
-    status.created = Some(vmi.is_some());
+    status.created = vmi.is_some().then_some(true);
     set_generations(observed, &mut status);
-    status.ready = Some(vmi.is_some_and(is_ready));
+    status.ready = vmi.is_some_and(is_ready).then_some(true);
     if let Some(strategy) = &strategy
         && (vmi.is_some() || stored.created == Some(true))
     {

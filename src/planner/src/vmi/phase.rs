@@ -258,7 +258,7 @@ impl Next<'_> {
     }
 
     fn waiting_for_sync(&mut self) {
-        if self.observed.is_deleting() && self.observed.own_pods().is_empty() {
+        if self.observed.is_deleting() {
             self.release();
             return;
         }

@@ -43,7 +43,8 @@ pub fn status(observed: &Observed<'_>, synced: &Synced) -> Plan {
     plan.waiting = waiting(observed, &vmi, pod);
     plan.actions.extend(events);
     plan.actions.extend(write::action(observed, vmi, error.as_ref()));
-    plan.error = error.or_else(|| synced.error.clone());
+    // What was found out here is in the conditions; only the first half has something to retry.
+    plan.error.clone_from(&synced.error);
     plan
 }
 

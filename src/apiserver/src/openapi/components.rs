@@ -45,12 +45,19 @@ impl Served {
 
     /// Whether `/scale` exists.
     pub(crate) fn has_scale(&self) -> bool {
-        self.info.version(&self.version).is_some_and(|version| version.subresource_scale.is_some())
+        self.info.version(&self.version).is_some_and(|version| version.subresource_scale.is_some()) || self.has("scale")
     }
 
     /// Whether `/status` exists.
     pub(crate) fn has_status(&self) -> bool {
-        self.info.version(&self.version).is_some_and(|version| version.subresource_status)
+        self.info.version(&self.version).is_some_and(|version| version.subresource_status) || self.has("status")
+    }
+
+    /// Whether a built-in resource has a subresource.
+    fn has(&self, name: &str) -> bool {
+        !self.info.is_custom()
+            && crate::builtin::catalog::entry_of(&self.info.gr)
+                .is_some_and(|entry| entry.subresources.iter().any(|subresource| subresource.name == name))
     }
 }
 

@@ -85,7 +85,11 @@ impl OpenApi {
         }
         let groups = self.groups();
         if path == "openapi/v3" {
-            return Some(answer(headers, index(&groups), &hash_of(groups.values().map(|group| group.hash.as_str())), false));
+            let hash = hash_of(groups.values().map(|group| group.hash.as_str()));
+            let mut index = answer(headers, index(&groups), &hash, false);
+            // The original does not name the type of the index, and its library then guesses text.
+            index.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            return Some(index);
         }
         if path == V2 {
             let hash = hash_of(groups.values().map(|group| group.hash.as_str()));
@@ -93,7 +97,7 @@ impl OpenApi {
             return Some(answer(headers, body, &hash, false));
         }
         let name = path.strip_prefix("openapi/v3/")?;
-        let group = groups.get(name)?;
+        let Some(group) = groups.get(name) else { return Some(absent()) };
         let asked = query.and_then(|query| query.split('&').find_map(|part| part.strip_prefix("hash=")));
         if let Some(asked) = asked.filter(|asked| *asked != group.hash) {
             tracing::debug!(asked, current = group.hash, "redirect to the current document");
@@ -244,6 +248,12 @@ fn not_acceptable() -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(error.status().to_string()));
     *response.status_mut() = StatusCode::NOT_ACCEPTABLE;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn absent() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }
 

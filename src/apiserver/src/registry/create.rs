@@ -17,6 +17,10 @@ const NAME_ATTEMPTS: usize = 8;
 
 /// Serves a create request.
 pub async fn create(call: &mut Call) -> Result<Output, ApiError> {
+    if matches!(call.info.source, crate::resource::Source::Crd { terminating: true, .. }) {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(ApiError::forbidden(call.gr(), "", why));
+    }
     let options = WriteOptions::parse(&call.query, WriteKind::Create)?;
     let object = decode::body(call, options.field_validation)?;
     let created = store_new(call, object, &options, WriteKind::Create, Tracking::Update).await?;

@@ -19,6 +19,7 @@ use crate::resource::Gvk;
 pub const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 /// Name of `metav1.ListMeta`'s definition.
 pub const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+const SHARD_INFO: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo";
 const JSON_SCHEMA_PROPS: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
 const CRD_TYPES: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.";
 
@@ -186,6 +187,9 @@ impl Builder<'_> {
             schema.types = None;
             schema.preserve_unknown = true;
         }
+        if name == LIST_META {
+            self.add_shard_info(&mut schema);
+        }
         // The published Rust types demand metadata of every kind; the API does not.
         if schema.properties.contains_key("apiVersion") && schema.properties.contains_key("kind") {
             schema.required.retain(|name| &**name != "metadata");
@@ -197,6 +201,21 @@ impl Builder<'_> {
         self.open.remove(name);
         self.done.insert(name.into(), schema.clone());
         schema
+    }
+
+    /// Lists say which shard they are; younger than the published Rust types.
+    fn add_shard_info(&mut self, list_meta: &mut Schema) {
+        let raw = json!({
+            "description": "ShardInfo describes which part of a collection a list holds.",
+            "type": "object",
+            "required": ["selector"],
+            "properties": {"selector": {"type": "string", "description": "The shard selector of the request."}},
+        });
+        let mut shard = self.convert(&raw, None);
+        shard.definition = Some(SHARD_INFO.into());
+        let shard = Arc::new(shard);
+        self.done.insert(SHARD_INFO.into(), shard.clone());
+        list_meta.properties.insert("shardInfo".into(), shard);
     }
 
     fn convert(&mut self, raw: &Value, facts: Option<&'static BTreeMap<&'static str, Fact>>) -> Schema {

@@ -65,10 +65,9 @@ impl Check<'_> {
             ("object", Value::Object(fields)) => self.object(path, fields, schema),
             ("array", Value::Array(list)) => {
                 if let Some(items) = schema.get("items") {
-                    for (i, item) in list.iter().enumerate() {
-                        if !(item.is_null() && nullable(items)) {
-                            self.value(&format!("{path}.{i}"), item, items);
-                        }
+                    // The path has no index: upstream's validator keeps the list's.
+                    for item in list.iter().filter(|item| !(item.is_null() && nullable(items))) {
+                        self.value(path, item, items);
                     }
                 }
             }

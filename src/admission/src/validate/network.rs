@@ -132,8 +132,7 @@ fn bindings(cx: &SpecContext<'_>, causes: &mut Causes) {
     for (i, interface) in cx.spec.domain.devices.interfaces.iter().enumerate() {
         let base = interface_at(cx, i);
         let name = format!("{base}.name");
-        let Some(network) = cx.network(&interface.name) else { continue };
-        let on_pod = network.pod.is_some();
+        let on_pod = cx.network(&interface.name).is_some_and(|n| n.pod.is_some());
         if interface.masquerade.is_some() {
             if !on_pod {
                 causes.invalid(&name, "Masquerade interface only implemented with pod network");

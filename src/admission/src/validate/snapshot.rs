@@ -139,6 +139,10 @@ fn patches(patches: &[String], causes: &mut Causes) {
 /// RE7: state kept in claims cannot go to another machine.
 fn foreign_state(snapshot: &VirtualMachineSnapshot, lookups: &RestoreLookups, causes: &mut Causes) -> Result<(), Denial> {
     let status = snapshot.status.clone().unwrap_or_default();
+    let uid = lookups.target.as_ref().and_then(|t| t.metadata.uid.clone());
+    if uid.is_some() && uid == status.source_uid {
+        return Ok(());
+    }
     let Some(name) = status.virtual_machine_snapshot_content_name.filter(|n| !n.is_empty()) else {
         let snapshot = snapshot.metadata.name.as_deref().unwrap_or_default();
         return Err(Denial::bad_request(format!("snapshot {snapshot} has no content name")));
@@ -150,10 +154,7 @@ fn foreign_state(snapshot: &VirtualMachineSnapshot, lookups: &RestoreLookups, ca
     let Some(machine) = &content.spec.source.virtual_machine else {
         return Err(Denial::bad_request("unexpected snapshot source"));
     };
-    let uid = lookups.target.as_ref().and_then(|t| t.metadata.uid.clone());
-    let own = uid.is_some() && uid == status.source_uid;
-    let kept = keeps_state(machine.spec.as_deref(), machine.status.as_deref());
-    if !own && kept {
+    if keeps_state(machine.spec.as_deref(), machine.status.as_deref()) {
         let message = "Restore to a different VM is not supported when using backend storage";
         causes.invalid("spec", message);
     }

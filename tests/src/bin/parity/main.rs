@@ -1,0 +1,40 @@
+//! `parity AREA [--host-facts FILE] CASE`: what this project makes of a parity case, as one JSON object.
+//!
+//! Nothing but the product's own code runs here; the comparers beside the cases judge what it prints.
+
+mod admissions;
+mod case;
+mod vmi;
+mod vmi_render;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use serde_json::Value;
+
+/// Shows what the product makes of a parity case.
+#[derive(Parser)]
+struct Args {
+    /// The area, for example `vmi`.
+    area: String,
+    /// The facts of the node, for pods and domains.
+    #[arg(long)]
+    host_facts: Option<PathBuf>,
+    /// The case's file.
+    case: PathBuf,
+}
+
+#[allow(clippy::print_stdout, reason = "the program's output")]
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let case = case::Case::read(&args.case)?;
+    let result = match args.area.as_str() {
+        "vmi" => vmi::run(&case, args.host_facts.as_deref())?,
+        "vm" => Value::Object(admissions::vm(&case)),
+        "admission-other" => admissions::other(&case)?,
+        other => bail!("the area {other} is not measured yet"),
+    };
+    println!("{result}");
+    Ok(())
+}

@@ -13,6 +13,7 @@ mod files;
 pub mod health;
 mod leader;
 pub mod net;
+pub mod process;
 mod queue;
 mod reflector;
 mod store;

@@ -1,0 +1,169 @@
+//! Subresources of a VirtualMachineInstance that its node carries out, and its streams (spec/api.md §3.2, §4).
+
+use super::{Effect, Refusal, phase};
+use api::v1::VirtualMachineInstance;
+
+const VMI: &str = "virtualmachineinstance";
+
+/// What virt-handler is asked to do, as in its URLs (spec/node.md §17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeVerb {
+    /// Suspend the guest.
+    Pause,
+    /// Resume it.
+    Unpause,
+    /// Freeze its file systems.
+    Freeze,
+    /// Thaw them.
+    Unfreeze,
+    /// Reset the machine.
+    Reset,
+    /// Reboot through the agent or the power button.
+    SoftReboot,
+    /// What the guest agent says of the operating system.
+    GuestOsInfo,
+    /// Who is logged in.
+    UserList,
+    /// Which file systems are mounted.
+    FilesystemList,
+}
+
+impl NodeVerb {
+    /// The verb of a URL, if it is one of these.
+    pub fn parse(verb: &str) -> Option<Self> {
+        Some(match verb {
+            "pause" => Self::Pause,
+            "unpause" => Self::Unpause,
+            "freeze" => Self::Freeze,
+            "unfreeze" => Self::Unfreeze,
+            "reset" => Self::Reset,
+            "softreboot" => Self::SoftReboot,
+            "guestosinfo" => Self::GuestOsInfo,
+            "userlist" => Self::UserList,
+            "filesystemlist" => Self::FilesystemList,
+            _ => return None,
+        })
+    }
+
+    /// The last segment of the URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Unpause => "unpause",
+            Self::Freeze => "freeze",
+            Self::Unfreeze => "unfreeze",
+            Self::Reset => "reset",
+            Self::SoftReboot => "softreboot",
+            Self::GuestOsInfo => "guestosinfo",
+            Self::UserList => "userlist",
+            Self::FilesystemList => "filesystemlist",
+        }
+    }
+
+    /// Whether it is read (GET) rather than done (PUT).
+    pub fn reads(self) -> bool {
+        matches!(self, Self::GuestOsInfo | Self::UserList | Self::FilesystemList)
+    }
+}
+
+fn condition(vmi: &VirtualMachineInstance, kind: &str) -> bool {
+    let conditions = vmi.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|condition| condition.r#type == kind && condition.status == "True")
+}
+
+/// What a request of that verb does.
+///
+/// # Errors
+/// 409 in the state the verb cannot work in, 403 where a pause would make a liveness probe kill the guest, 400 when no node
+/// has the VMI.
+pub fn node_verb(vmi: &VirtualMachineInstance, verb: NodeVerb) -> Result<Vec<Effect>, Refusal> {
+    let name = vmi.metadata.name.as_deref().unwrap_or_default();
+    let conflict = |why: &str| Err(Refusal::conflict(VMI, name, why));
+    let running = phase(vmi) == "Running";
+    let paused = condition(vmi, "Paused");
+    match verb {
+        NodeVerb::Pause | NodeVerb::Freeze if !running => return conflict("VM is not running"),
+        NodeVerb::Unpause | NodeVerb::Unfreeze | NodeVerb::SoftReboot if !running => return conflict("VMI is not running"),
+        NodeVerb::Pause if vmi.spec.liveness_probe.as_ref().is_some_and(|probe| probe.guest_agent_ping.is_none()) => {
+            return Err(Refusal::forbidden(VMI, name, "Pausing VMIs with a non-GuestAgentPing LivenessProbe is not supported"));
+        }
+        NodeVerb::Pause if paused => return conflict("VMI is already paused"),
+        NodeVerb::Unpause if !paused => return conflict("VMI is not paused"),
+        NodeVerb::SoftReboot if paused => return conflict("VMI is paused"),
+        NodeVerb::SoftReboot if !condition(vmi, "AgentConnected") && !acpi(vmi) => {
+            return conflict("VMI neither have the agent connected nor the ACPI feature enabled");
+        }
+        NodeVerb::GuestOsInfo | NodeVerb::UserList | NodeVerb::FilesystemList if !running => return conflict("VMI is not running"),
+        NodeVerb::GuestOsInfo | NodeVerb::UserList | NodeVerb::FilesystemList if !condition(vmi, "AgentConnected") => {
+            return conflict("VMI does not have guest agent connected");
+        }
+        _ => {}
+    }
+    on_a_node(vmi)?;
+    Ok(vec![Effect::CallNode(verb)])
+}
+
+/// Whether the guest can be asked over ACPI; absent means yes.
+fn acpi(vmi: &VirtualMachineInstance) -> bool {
+    let features = vmi.spec.domain.features.as_ref();
+    features.and_then(|features| features.acpi.as_ref()).and_then(|acpi| acpi.enabled).unwrap_or(true)
+}
+
+/// Whether a node has the VMI, so that virt-handler can be asked (spec/api.md §2.3).
+fn on_a_node(vmi: &VirtualMachineInstance) -> Result<(), Refusal> {
+    match phase(vmi) {
+        "Running" | "Scheduled" => Ok(()),
+        phase => Err(Refusal::bad_request(format!(
+            "Unable to connect to VirtualMachineInstance because phase is {phase} instead of Running or Scheduled"
+        ))),
+    }
+}
+
+/// Whether the `console` or `vnc` stream of the VMI can be opened.
+///
+/// # Errors
+/// 400 without the device or a running guest, 409 when the VMI failed.
+pub fn stream(vmi: &VirtualMachineInstance, verb: &str) -> Result<(), Refusal> {
+    let name = vmi.metadata.name.as_deref().unwrap_or_default();
+    let devices = &vmi.spec.domain.devices;
+    match verb {
+        "console" if devices.autoattach_serial_console == Some(false) => return Err(Refusal::bad_request("No serial consoles are present.")),
+        "vnc" if devices.autoattach_graphics_device == Some(false) => return Err(Refusal::bad_request("No graphics devices are present.")),
+        "console" if phase(vmi) == "Failed" => return Err(Refusal::conflict(VMI, name, "VMI is in failed status")),
+        _ => {}
+    }
+    if phase(vmi) == "Running" { Ok(()) } else { Err(Refusal::bad_request("VMI is not running")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    fn vmi(phase: &str, conditions: &[&str]) -> VirtualMachineInstance {
+        let conditions: Vec<_> = conditions.iter().map(|kind| json!({"type": kind, "status": "True"})).collect();
+        serde_json::from_value(json!({
+            "metadata": {"name": "vm"}, "spec": {"domain": {"devices": {}}}, "status": {"phase": phase, "conditions": conditions},
+        }))
+        .unwrap()
+    }
+
+    #[rstest]
+    #[case(NodeVerb::Pause, "Running", &[], None)]
+    #[case(NodeVerb::Pause, "Scheduled", &[], Some("VM is not running"))]
+    #[case(NodeVerb::Pause, "Running", &["Paused"], Some("VMI is already paused"))]
+    #[case(NodeVerb::Unpause, "Running", &[], Some("VMI is not paused"))]
+    #[case(NodeVerb::Unpause, "Running", &["Paused"], None)]
+    #[case(NodeVerb::SoftReboot, "Running", &["Paused"], Some("VMI is paused"))]
+    #[case(NodeVerb::SoftReboot, "Running", &[], None)]
+    #[case(NodeVerb::UserList, "Running", &[], Some("VMI does not have guest agent connected"))]
+    #[case(NodeVerb::Reset, "Pending", &[], Some("phase is Pending instead of Running or Scheduled"))]
+    fn verbs_have_their_states(#[case] verb: NodeVerb, #[case] phase: &str, #[case] conditions: &[&str], #[case] refused: Option<&str>) {
+        match (node_verb(&vmi(phase, conditions), verb), refused) {
+            (Ok(effects), None) => assert_eq!(effects, [Effect::CallNode(verb)]),
+            (Err(refusal), Some(why)) => assert!(refusal.message.ends_with(why), "{}", refusal.message),
+            (got, expected) => panic!("{got:?}, not {expected:?}"),
+        }
+    }
+}

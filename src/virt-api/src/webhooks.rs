@@ -1,0 +1,132 @@
+//! The webhooks (spec/operator.md §11.7): a review goes to `admission::review`, which says what it needs to see, until it decides.
+
+use crate::answer::{self, Answer};
+use crate::context::Context;
+use crate::review::{self, Review, Verdict};
+use admission::review::{Known, Need, Stop};
+use admission::{Denial, Seeds};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use kube::api::{DynamicObject, ListParams};
+use kube::core::GroupVersionKind;
+use kube::discovery::ApiResource;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+/// The longest review that is read: both versions of the largest object there is.
+const LONGEST_REVIEW: usize = 7 * 1024 * 1024;
+
+/// A review that asks more often than this goes round in circles.
+const MOST_LOOKUPS: usize = 16;
+
+/// What a webhook's path is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Mutate,
+    Validate,
+    Evict,
+}
+
+/// What a path is for, if it is a webhook. Which rules run is the review's kind's business.
+fn direction(path: &str) -> Option<Direction> {
+    match path {
+        "/pod-eviction-validate" => Some(Direction::Evict),
+        "/migration-mutate-create" | "/vm-clone-mutate-create" => Some(Direction::Mutate),
+        path if path.starts_with("/apis") || path.matches('/').count() != 1 => None,
+        path if path.ends_with("-mutate") => Some(Direction::Mutate),
+        path if path.contains("-validate") => Some(Direction::Validate),
+        _ => None,
+    }
+}
+
+/// Whether a path is a webhook.
+pub fn is_hook(path: &str) -> bool {
+    direction(path).is_some()
+}
+
+/// Judges a review.
+pub async fn handle(cx: &Context, path: &str, request: Request<Incoming>) -> Answer {
+    let Some(direction) = direction(path) else { return answer::text(StatusCode::NOT_FOUND, "404: Page Not Found") };
+    let body = match Limited::new(request.into_body(), LONGEST_REVIEW).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return answer::text(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    let review = match serde_json::from_slice::<Review>(&body) {
+        Ok(review) => review,
+        Err(error) => return answer::text(StatusCode::BAD_REQUEST, format!("the body is no AdmissionReview: {error}")),
+    };
+    let verdict = judge(cx, direction, &review).await.unwrap_or_else(Verdict::Denied);
+    answer::json(&review::answer(&review.request, verdict))
+}
+
+async fn judge(cx: &Context, direction: Direction, review: &Review) -> Result<Verdict, Denial> {
+    let config = cx.config();
+    let requester = review.request.requester();
+    let question = review.request.question(&requester);
+    let mut known = Known::default();
+    for _ in 0..MOST_LOOKUPS {
+        let decided = match direction {
+            Direction::Mutate => {
+                let entropy = cx.deps.entropy.clone();
+                let mut seeds = Seeds { uuid: &mut || entropy.uuid(), now: cx.deps.clock.time() };
+                let mutated = admission::review::mutate(&question, &config, &known, &mut seeds);
+                mutated.map(|mutated| Verdict::Mutated(mutated.object, mutated.warnings))
+            }
+            Direction::Validate => admission::review::validate(&question, &config, &known).map(Verdict::Allowed),
+            // Evictions of launcher pods are judged together with the evacuations that they start.
+            Direction::Evict => Ok(Verdict::Allowed(Vec::new())),
+        };
+        match decided {
+            Ok(verdict) => return Ok(verdict),
+            Err(Stop::Denied(denial)) => return Err(denial),
+            Err(Stop::Need(need)) => {
+                let found = look_up(cx, &need).await?;
+                known.add(need, found);
+            }
+        }
+    }
+    Err(Denial::with_code(500, "the review needs more look-ups than any rule has"))
+}
+
+/// The objects a rule has to see; those that many reviews ask for come from a watch.
+async fn look_up(cx: &Context, need: &Need) -> Result<Vec<Value>, Denial> {
+    if need.kind == "VirtualMachineInstancePreset" && need.name.is_none() {
+        return Ok(cx.presets.in_namespace(&need.namespace).iter().map(|preset| json!(preset.as_ref())).collect());
+    }
+    let found = match &need.name {
+        Some(name) => api(&cx.deps.client, need).get_opt(name).await.map(|object| object.into_iter().collect::<Vec<_>>()),
+        None => api(&cx.deps.client, need).list(&ListParams::default()).await.map(|list| list.items),
+    };
+    match found {
+        Ok(objects) => Ok(objects.into_iter().map(|object| json!(object)).collect()),
+        // The kind is not installed: then there are no such objects.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(error) => Err(Denial::with_code(500, error.to_string())),
+    }
+}
+
+fn api(client: &Client, need: &Need) -> Api<DynamicObject> {
+    let (group, version) = need.api_version.rsplit_once('/').unwrap_or(("", need.api_version));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, need.kind));
+    if need.namespace.is_empty() { Api::all_with(client.clone(), &resource) } else { Api::namespaced_with(client.clone(), &need.namespace, &resource) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("/virtualmachines-mutate", Some(Direction::Mutate))]
+    #[case("/virtualmachineinstances-validate-update", Some(Direction::Validate))]
+    #[case("/vm-clone-mutate-create", Some(Direction::Mutate))]
+    #[case("/status-validate", Some(Direction::Validate))]
+    #[case("/pod-eviction-validate", Some(Direction::Evict))]
+    #[case("/apis", None)]
+    #[case("/healthz", None)]
+    #[case("/apis/subresources.kubevirt.io/v1/namespaces/a-validate", None)]
+    fn paths_say_what_they_are_for(#[case] path: &str, #[case] expected: Option<Direction>) {
+        assert_eq!(direction(path), expected);
+    }
+}

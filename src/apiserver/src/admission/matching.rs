@@ -2,6 +2,7 @@
 //!
 //! Facts: `k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/{rules,namespace,object}`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -62,8 +63,8 @@ impl Rule {
     }
 
     fn matches(&self, attributes: &Attributes, gvr: &Gvr) -> bool {
-        let namespaces = gvr.group.is_empty() && gvr.resource == "namespaces";
-        let namespaced = !namespaces && !attributes.namespace.is_empty();
+        let is_namespace = gvr.group.is_empty() && gvr.resource == "namespaces";
+        let namespaced = !is_namespace && !attributes.namespace.is_empty();
         let scope = match self.scope.as_str() {
             "Namespaced" => namespaced,
             "Cluster" => !namespaced,
@@ -211,22 +212,23 @@ fn labels(object: &Value) -> BTreeMap<String, String> {
 
 /// The request as `shown`. Versions of one resource differ in `apiVersion` only here: objects whose versions convert by
 /// webhook are shown in the request's own version by their CustomResourceDefinition.
-pub(super) fn converted(attributes: &Attributes, shown: &Shown) -> Attributes {
+pub(super) fn converted<'a>(attributes: &'a Attributes, shown: &Shown) -> Cow<'a, Attributes> {
+    if shown.gvk == attributes.gvk && shown.gvr == attributes.gvr {
+        return Cow::Borrowed(attributes);
+    }
     let mut converted = attributes.clone();
-    if shown.gvk != attributes.gvk {
-        let version = shown.gvk.api_version();
-        if let Some(new) = &mut converted.object {
-            object::set(new, &["apiVersion"], version.as_str());
-        }
-        if let Some(old) = &attributes.old_object {
-            let mut old = (**old).clone();
-            object::set(&mut old, &["apiVersion"], version.as_str());
-            converted.old_object = Some(old.into());
-        }
+    let version = shown.gvk.api_version();
+    if let Some(new) = &mut converted.object {
+        object::set(new, &["apiVersion"], version.as_str());
+    }
+    if let Some(old) = &attributes.old_object {
+        let mut old = (**old).clone();
+        object::set(&mut old, &["apiVersion"], version.as_str());
+        converted.old_object = Some(old.into());
     }
     converted.gvk = shown.gvk.clone();
     converted.gvr = shown.gvr.clone();
-    converted
+    Cow::Owned(converted)
 }
 
 /// Takes over what was changed in a converted request.

@@ -51,14 +51,14 @@ impl Aggregator {
         let mut pause = RETRY.0;
         loop {
             let revision = self.0.store.revision();
-            let watches: Vec<WatchStream> = watched.iter().filter_map(|gr| self.0.store.watch(gr, None, revision).ok()).collect();
+            let streams: Vec<WatchStream> = watched.iter().filter_map(|gr| self.0.store.watch(gr, None, revision).ok()).collect();
             if let Err(error) = self.register_local() {
                 tracing::warn!(%error, "register APIServices");
             }
             let all_well = self.probe().await;
             let wait = if all_well { INTERVAL } else { pause };
             let changes =
-                watches.into_iter().map(|mut watch| -> BoxFuture<'static, ()> { async move { drop(watch.next_batch().await) }.boxed() });
+                streams.into_iter().map(|mut watch| -> BoxFuture<'static, ()> { async move { drop(watch.next_batch().await) }.boxed() });
             // Never empty, which `select_all` would not take.
             let changed = select_all(changes.chain([pending().boxed()]));
             tokio::select! {

@@ -81,11 +81,15 @@ fn access_problems(spec: &Value) -> Vec<FieldError> {
             other.clone(),
             "cannot be specified in combination with resourceAttributes",
         )],
-        (None, None) => vec![FieldError::invalid(
-            "spec.resourceAttributes",
-            Value::Null,
-            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
-        )],
+        // The missing structure is shown as `null` without quotes, unlike a null value elsewhere.
+        (None, None) => vec![FieldError {
+            bad_value: None,
+            ..FieldError::invalid(
+                "spec.resourceAttributes",
+                Value::Null,
+                "null: exactly one of nonResourceAttributes or resourceAttributes must be specified",
+            )
+        }],
         _ => Vec::new(),
     }
 }
@@ -241,6 +245,7 @@ mod tests {
     #[rstest]
     #[case(Z, "subjectaccessreviews", json!({"nonResourceAttributes": {"verb": "get", "path": "/"}}), 422, ".authorization.k8s.io \"\" is invalid: spec.user: Invalid value: \"\": at least one of user or group must be specified")]
     #[case(Z, "localsubjectaccessreviews", json!({"user": "u", "resourceAttributes": {"namespace": "default", "verb": "get", "resource": "pods"}}), 422, ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes.namespace: Invalid value: \"default\": must match metadata.namespace")]
+    #[case(Z, "subjectaccessreviews", json!({"user": "u"}), 422, ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified")]
     #[case(N, "tokenreviews", json!({}), 400, "token is required for TokenReview in authentication")]
     #[case(Z, "selfsubjectrulesreviews", json!({}), 400, "no namespace on request")]
     fn questions_without_sense_are_refused(

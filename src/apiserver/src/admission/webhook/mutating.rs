@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use super::{Hook, Problem};
+use super::Hook;
 use crate::admission::matching::{Shown, converted, take_back};
 use crate::admission::{Attributes, Chain, Warning};
-use crate::error::ApiError;
+use crate::error::{ApiError, go_quote};
 use crate::patch::json_patch;
 use crate::schema;
 
@@ -49,20 +49,25 @@ async fn call(
     attributes: &mut Attributes,
     warnings: &mut Vec<Warning>,
 ) -> Result<bool, ApiError> {
-    let view = converted(attributes, shown);
-    let patch = match chain.webhooks.ask(hook, &view, true, warnings).await {
-        Ok(Some(patch)) => patch,
-        Ok(None) => return Ok(false),
-        Err(problem) => return problem.resolve(hook).map(|()| false),
+    let patched = {
+        let view = converted(attributes, shown);
+        let patch = match chain.webhooks.ask(hook, &view, true, warnings).await {
+            Ok(Some(patch)) => patch,
+            Ok(None) => return Ok(false),
+            Err(problem) => return problem.resolve(hook).map(|()| false),
+        };
+        let Some(object) = &view.object else {
+            let name = go_quote(&hook.name);
+            return Err(ApiError::internal(format!(
+                "admission webhook {name} attempted to modify the object, which is not supported for this operation"
+            )));
+        };
+        let patched = json_patch(object, &patch).map_err(|error| ApiError::internal(error.message))?;
+        if patched == *object {
+            return Ok(false);
+        }
+        patched
     };
-    let Some(object) = &view.object else {
-        let text = format!("admission webhook \"{}\" attempted to modify the object, which is not supported for this operation", hook.name);
-        return Problem::Denied(ApiError::internal(text)).resolve(hook).map(|()| false);
-    };
-    let patched = json_patch(object, &patch).map_err(|error| ApiError::internal(error.message))?;
-    if patched == *object {
-        return Ok(false);
-    }
     take_back(attributes, patched);
     fill_defaults(chain, attributes);
     Ok(true)

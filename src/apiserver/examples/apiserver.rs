@@ -32,6 +32,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         builder = builder.store(Store::open(folder.as_ref())?);
     }
     let server = builder.build()?;
+    let background = server.clone();
+    tokio::spawn(async move { background.run().await });
     if let Some(file) = argument("--kubeconfig") {
         std::fs::write(file, kubeconfig(&pki, "apiserver", &format!("https://{address}")))?;
     }

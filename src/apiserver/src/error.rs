@@ -492,7 +492,6 @@ impl FieldError {
                 _,
             )
             | (_, None) => kind.to_owned(),
-            (_, Some(Value::Null)) => format!("{kind}: \"null\""),
             (_, Some(Value::String(s))) => format!("{kind}: {}", go_quote(s)),
             (_, Some(Value::Object(map))) if map.len() == 1 && map.contains_key(PRINTED) => {
                 format!("{kind}: {}", map.get(PRINTED).and_then(Value::as_str).unwrap_or_default())
@@ -579,7 +578,7 @@ mod tests {
 
     #[test]
     fn field_errors_print_values_as_go_does() {
-        assert_eq!(FieldError::invalid("a", Value::Null, "x").body(), "Invalid value: \"null\": x");
+        assert_eq!(FieldError::invalid("a", Value::Null, "x").body(), "Invalid value: null: x");
         assert_eq!(FieldError::invalid("a", "b\"c", "").body(), "Invalid value: \"b\\\"c\"");
         assert_eq!(FieldError::not_supported("a", "b", &["x", "y"]).body(), "Unsupported value: \"b\": supported values: \"x\", \"y\"");
         assert_eq!(FieldError::too_many("a", 5, 4).to_string(), "a: Too many: 5: must have at most 4 items");

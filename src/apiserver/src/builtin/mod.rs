@@ -3,6 +3,7 @@
 mod addresses;
 mod bootstrap;
 pub mod catalog;
+mod eviction;
 mod kinds;
 mod strategy;
 mod subresource;

@@ -53,6 +53,11 @@ pub trait Strategy: Send + Sync {
         Ok(())
     }
 
+    /// A member that is stored as it was sent, nulls included.
+    fn raw_member(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Fills in defaults of a decoded object.
     fn default(&self, _object: &mut Value, _version: &str) {}
 

@@ -1,10 +1,20 @@
 //! Continue tokens: where the next page starts, and at which revision.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+
+/// Unpadded, and as lenient with the last bits as the original.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// A decoded token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +40,7 @@ impl Continuation {
     /// The token as clients see it.
     pub fn encode(&self) -> String {
         let revision = self.revision.map_or(-1, |revision| i64::try_from(revision).unwrap_or(i64::MAX));
-        URL_SAFE_NO_PAD.encode(json!({"v": "meta.k8s.io/v1", "rv": revision, "start": self.start}).to_string())
+        BASE64.encode(json!({"v": "meta.k8s.io/v1", "rv": revision, "start": self.start}).to_string())
     }
 
     /// Reads a token.
@@ -39,7 +49,7 @@ impl Continuation {
     /// 400 with what is wrong with it.
     pub fn decode(token: &str) -> Result<Self, ApiError> {
         let bad = |why: String| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-        let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|_| {
+        let bytes = BASE64.decode(token.trim_end_matches('=')).map_err(|_| {
             let at = token.bytes().position(|b| !b.is_ascii_alphanumeric() && b != b'-' && b != b'_').unwrap_or(token.len());
             bad(format!("illegal base64 data at input byte {at}"))
         })?;

@@ -155,6 +155,7 @@ pub fn finish(
     if let Some(schema) = info.schema(version) {
         if !info.is_custom() {
             schema::decode::check_types(&schema, &gvk.kind, &value).map_err(cannot)?;
+            super::scalars::canonical(&schema, &mut value).map_err(cannot)?;
         }
         let unknown = schema::prune(&schema, &mut value);
         strict.extend(unknown.into_iter().map(|path| format!("unknown field {path:?}")));
@@ -176,21 +177,29 @@ pub fn finish(
     }
     if let Some(strategy) = info.strategy() {
         strategy.check_decode(&value).map_err(cannot)?;
-        drop_empty(&mut value);
+        drop_empty(&mut value, strategy.raw_member());
         strategy.default(&mut value, version);
     }
     Ok(value)
 }
 
-/// Nulls and empty metadata members vanish in a Go struct's encoding.
-fn drop_empty(value: &mut Value) {
+/// Nulls vanish in a Go struct's encoding.
+fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|_, value| !value.is_null());
-            map.values_mut().for_each(drop_empty);
+            map.values_mut().for_each(drop_nulls);
         }
-        Value::Array(list) => list.iter_mut().for_each(drop_empty),
+        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
         _ => {}
+    }
+}
+
+/// Nulls and empty metadata members vanish, but in the member that is kept as it was sent.
+fn drop_empty(value: &mut Value, raw: Option<&str>) {
+    if let Some(map) = value.as_object_mut() {
+        map.retain(|key, value| raw == Some(key) || !value.is_null());
+        map.iter_mut().filter(|(key, _)| raw != Some(key.as_str())).for_each(|(_, value)| drop_nulls(value));
     }
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|_, value| match value {

@@ -148,7 +148,11 @@ async fn step(call: &mut Call, options: &DeleteOptions, stored: &Arc<Stored>, ol
     let graceful = grace.is_some_and(|seconds| seconds > 0);
     let held = !finalizers.is_empty() || strategy.is_some_and(|strategy| strategy.holds(old));
     if !held && !graceful {
-        return gone(call, options, stored, old).await;
+        let mut last = old.clone();
+        if grace.is_some() {
+            mark(call, &mut last, 0);
+        }
+        return gone(call, options, stored, &last).await;
     }
     let mut object = old.clone();
     if finalizers.is_empty() {

@@ -145,6 +145,8 @@ pub async fn list(call: &mut Call) -> Result<Output, ApiError> {
     let namespace = (call.info.namespaced && !call.namespace.is_empty()).then(|| call.namespace.clone());
     let namespace = namespace.as_deref();
     let all_namespaces = namespace.is_none();
+    // The original answers "any version" from its cache, which knows no pages.
+    let limit = if options.resource_version == "0" { 0 } else { options.limit };
     if !options.continuation.is_empty() {
         if !matches!(options.resource_version.as_str(), "" | "0") {
             return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
@@ -162,7 +164,7 @@ pub async fn list(call: &mut Call) -> Result<Output, ApiError> {
             .into_iter()
             .filter(|stored| token.includes(&stored.key.namespace, &stored.key.name, all_namespaces))
             .collect();
-        return Ok(page(stored, revision, options.limit, &selection, all_namespaces));
+        return Ok(page(stored, revision, limit, &selection, all_namespaces));
     }
     let revision = options
         .revision()
@@ -185,8 +187,6 @@ pub async fn list(call: &mut Call) -> Result<Output, ApiError> {
         }
         None => call.core.store.list(&gr, namespace),
     };
-    // The original answers "any version" from its cache, which knows no pages.
-    let limit = if options.resource_version == "0" { 0 } else { options.limit };
     Ok(page(stored, at, limit, &selection, all_namespaces))
 }
 

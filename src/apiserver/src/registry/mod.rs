@@ -19,6 +19,7 @@ pub mod list_options;
 pub mod meta;
 pub mod names;
 pub mod patch;
+pub mod scalars;
 pub mod scale;
 pub mod subresources;
 pub mod update;

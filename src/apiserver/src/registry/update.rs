@@ -211,7 +211,8 @@ fn isolate(call: &Call, object: &mut Value, old: &Value) {
 fn prepare(call: &Call, object: &mut Value, old: &Value) -> Result<(), ApiError> {
     if let Some(strategy) = call.info.strategy() {
         strategy.prepare_update(&Context::of(call), object, old)?;
-        if strategy.has_generation() && object.get("spec") != old.get("spec") {
+        // A binding is the scheduler's decision, not a change of what is wanted.
+        if strategy.has_generation() && call.subresource != "binding" && object.get("spec") != old.get("spec") {
             meta::raise_generation(object, old);
         }
         return Ok(());

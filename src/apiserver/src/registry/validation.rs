@@ -64,7 +64,10 @@ fn finish(call: &Call, object: &Value, old: Option<&Value>, mut wrong: Vec<Field
 fn custom(call: &Call, object: &Value, old: Option<&Value>, before: &[FieldError]) -> Vec<FieldError> {
     let Some(schema) = call.schema() else { return Vec::new() };
     let scale = call.version_info().and_then(|version| version.subresource_scale.as_ref());
-    let mut wrong = schema::custom::validate_object(&schema, scale, object, old);
+    let mut wrong = match old {
+        Some(old) if call.subresource == "status" => schema::custom::validate_status(&schema, scale, object, old),
+        _ => schema::custom::validate_object(&schema, scale, object, old),
+    };
     let hidden = before.iter().any(|error| {
         matches!(error.kind, FieldErrorKind::Required | FieldErrorKind::TooLong | FieldErrorKind::NotSupported)
     });

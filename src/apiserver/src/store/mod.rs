@@ -186,9 +186,18 @@ struct Collection {
 
 struct Inner {
     revision: u64,
+    /// What happened up to here is forgotten, in every resource.
+    compacted: u64,
     limits: Limits,
     resources: BTreeMap<GroupResource, Collection>,
     log: Option<persist::Log>,
+}
+
+impl Inner {
+    /// The oldest revision from which nothing of a resource is missing.
+    fn oldest(&self, gr: &GroupResource) -> u64 {
+        self.resources.get(gr).map_or(0, |collection| collection.history.oldest()).max(self.compacted)
+    }
 }
 
 /// The store; clones share it.
@@ -220,7 +229,7 @@ impl Store {
 
     /// An empty store in memory whose histories keep to `limits`.
     pub fn with_limits(limits: Limits) -> Self {
-        let inner = Inner { revision: 1, limits, resources: BTreeMap::new(), log: None };
+        let inner = Inner { revision: 1, compacted: 0, limits, resources: BTreeMap::new(), log: None };
         Self(Arc::new(Shared { inner: Mutex::new(inner), durable: None }))
     }
 
@@ -231,7 +240,7 @@ impl Store {
     pub fn open(folder: &std::path::Path) -> Result<Self, PersistError> {
         let recovered = persist::recover(folder)?;
         let mut inner =
-            Inner { revision: recovered.revision, limits: Limits::default(), resources: BTreeMap::new(), log: None };
+            Inner { revision: recovered.revision, compacted: recovered.revision, limits: Limits::default(), resources: BTreeMap::new(), log: None };
         for (key, revision, value) in recovered.objects {
             let collection = inner.resources.entry(key.gr.clone()).or_default();
             let place = (key.namespace.clone(), key.name.clone());
@@ -239,9 +248,6 @@ impl Store {
                 .map_err(|error| PersistError::Damaged(error.to_string()))?;
             collection.last_write = collection.last_write.max(revision);
             collection.objects.insert(place, Arc::new(stored));
-        }
-        for collection in inner.resources.values_mut() {
-            collection.history.compact(recovered.revision);
         }
         let (log, durable) = persist::start(folder, recovered.revision, recovered.file)?;
         inner.log = Some(log);
@@ -314,10 +320,11 @@ impl Store {
         if revision > inner.revision {
             return Err(StoreError::Future(inner.revision));
         }
-        let Some(collection) = inner.resources.get(gr) else { return Ok(Vec::new()) };
-        if revision < collection.history.oldest() {
-            return Err(StoreError::Compacted(collection.history.oldest()));
+        let oldest = inner.oldest(gr);
+        if revision < oldest {
+            return Err(StoreError::Compacted(oldest));
         }
+        let Some(collection) = inner.resources.get(gr) else { return Ok(Vec::new()) };
         if collection.last_write <= revision {
             return Ok(in_namespace(&collection.objects, namespace));
         }
@@ -396,6 +403,7 @@ impl Store {
     pub fn compact(&self, revision: u64) {
         let mut inner = self.lock();
         let revision = revision.min(inner.revision);
+        inner.compacted = inner.compacted.max(revision);
         for collection in inner.resources.values_mut() {
             collection.history.compact(revision);
             collection.wakers.wake_all();
@@ -408,11 +416,11 @@ impl Store {
     /// [`Gone`] when the history does not reach back to `from`.
     pub fn watch(&self, gr: &GroupResource, namespace: Option<&str>, from: u64) -> Result<WatchStream, Gone> {
         let mut inner = self.lock();
-        let collection = inner.resources.entry(gr.clone()).or_default();
-        let oldest = collection.history.oldest();
+        let oldest = inner.oldest(gr);
         if from < oldest {
             return Err(Gone { asked: from, oldest });
         }
+        let collection = inner.resources.entry(gr.clone()).or_default();
         let signal = collection.wakers.subscribe(namespace);
         let durable = self.0.durable.as_ref().map(persist::Durable::subscribe);
         Ok(WatchStream::new(self.clone(), gr.clone(), namespace.map(str::to_owned), from, signal, durable))
@@ -429,11 +437,11 @@ impl Store {
     ) -> Result<(Vec<Arc<Event>>, u64), Gone> {
         let inner = self.lock();
         let newest = upto.map_or(inner.revision, |upto| upto.min(inner.revision));
-        let Some(collection) = inner.resources.get(gr) else { return Ok((Vec::new(), newest)) };
-        let oldest = collection.history.oldest();
+        let oldest = inner.oldest(gr);
         if position < oldest {
             return Err(Gone { asked: position, oldest });
         }
+        let Some(collection) = inner.resources.get(gr) else { return Ok((Vec::new(), newest)) };
         let mut events = Vec::new();
         for event in collection.history.after(position) {
             if event.object.revision > newest {

@@ -6,10 +6,15 @@ mod config;
 mod events;
 mod pod;
 mod pod_defaults;
+mod pod_rules;
 mod service;
 mod simple;
 mod storage;
 mod workload;
+
+use serde_json::Value;
+
+use crate::object;
 
 pub use admission::{AdmissionPolicy, AdmissionPolicyBinding, ApiService, WebhookConfiguration};
 pub use crate::crd::CustomResourceDefinition;
@@ -27,3 +32,14 @@ pub use workload::{
     ControllerRevision, CronJob, DaemonSet, Deployment, HorizontalPodAutoscaler, Job, PodDisruptionBudget, PodTemplate,
     ReplicaSet, ReplicationController, StatefulSet,
 };
+
+/// Go writes times without `omitempty` as null when they are not set; so do the elements of a list here.
+fn null_members(object: &mut Value, path: &[&str], keys: &[&str]) {
+    for element in object::list_mut(object, path) {
+        if element.is_object() {
+            for key in keys {
+                object::set_default(element, &[key], Value::Null);
+            }
+        }
+    }
+}

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use api::quantity::Amount;
 use api::v1::values::{vmi_condition, vmi_phase};
 use api::v1::{
     Machine, MemoryStatus, VirtualMachineInstance, VirtualMachineInstancePhaseTransitionTimestamp, VirtualMachineInstanceStatus,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions::{self, Agent, Facts};
@@ -123,30 +123,9 @@ fn of_domain(status: &mut VirtualMachineInstanceStatus, vmi: &VirtualMachineInst
     }
     if let Some(bytes) = domain.current_memory {
         let memory: &mut MemoryStatus = status.memory.get_or_insert_default();
-        let current = Quantity(format!("{}Ki", bytes / 1024));
-        if memory.guest_current.as_ref().and_then(bytes_of) != Some(bytes) {
-            memory.guest_current = Some(current);
-        }
+        memory.guest_current = Some(Amount::bytes(i64::try_from(bytes).unwrap_or(i64::MAX)).quantity());
     }
     status.interfaces = interfaces::compute(vmi, domain, pod_ips);
-}
-
-fn bytes_of(quantity: &Quantity) -> Option<u64> {
-    let text = quantity.0.as_str();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit {
-        "" => 1,
-        "k" => 1_000,
-        "M" => 1_000_000,
-        "G" => 1_000_000_000,
-        "Ki" => 1 << 10,
-        "Mi" => 1 << 20,
-        "Gi" => 1 << 30,
-        "Ti" => 1 << 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 fn enter(status: &mut VirtualMachineInstanceStatus, phase: &str, now: &Time) {
@@ -265,7 +244,7 @@ mod tests {
         assert_eq!(case.apply(&outcome), ["put Running", "Normal Started VirtualMachineInstance started."]);
         let status = case.vmi.status.clone().unwrap_or_default();
         assert_eq!(status.machine.and_then(|machine| machine.r#type).as_deref(), Some("pc-q35-rhel9.6.0"));
-        assert_eq!(status.memory.and_then(|memory| memory.guest_current), Some(Quantity("65536Ki".to_owned())));
+        assert_eq!(status.memory.and_then(|memory| memory.guest_current.map(|current| current.0)), Some("64Mi".to_owned()));
         let entered: Vec<_> = status.phase_transition_timestamps.iter().filter_map(|entry| entry.phase.as_deref()).collect();
         assert_eq!(entered, ["Running"]);
         assert_eq!(case.run(Some(&running()), None).actions, []);

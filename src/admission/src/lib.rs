@@ -10,6 +10,8 @@ mod request;
 pub mod review;
 pub mod schema;
 pub mod selector;
+#[cfg(test)]
+mod tests;
 mod text;
 mod validate;
 

@@ -14,9 +14,9 @@ const MAX_DEPTH: u16 = 90;
 /// # Errors
 /// What kube-apiserver prints after `compilation failed: `.
 pub fn parse(source: &str) -> Result<IdedExpr, String> {
-    match Parser::default().max_recursion_depth(MAX_DEPTH).parse(source) {
+    match Parser::default().enable_optional_syntax(true).max_recursion_depth(MAX_DEPTH).parse(source) {
         Ok(mut expr) => {
-            expand(&mut expr);
+            rewrite(&mut expr, &mut expand);
             refuse(&expr, source)?;
             Ok(expr)
         }
@@ -99,13 +99,13 @@ pub(crate) fn walk<'a>(expr: &'a IdedExpr, visit: &mut dyn FnMut(&'a IdedExpr)) 
     }
 }
 
-fn expand(expr: &mut IdedExpr) {
+/// Changes every expression, the inner before the outer.
+fn rewrite(expr: &mut IdedExpr, change: &mut dyn FnMut(&mut IdedExpr)) {
     match &mut expr.expr {
         Expr::Call(call) => {
-            if let Some(target) = &mut call.target {
-                expand(target);
+            for inner in call.target.as_deref_mut().into_iter().chain(&mut call.args) {
+                rewrite(inner, change);
             }
-            call.args.iter_mut().for_each(expand);
         }
         Expr::Comprehension(loops) => {
             let loops = &mut **loops;
@@ -116,21 +116,36 @@ fn expand(expr: &mut IdedExpr) {
                 &mut loops.loop_step,
                 &mut loops.result,
             ] {
-                expand(inner);
+                rewrite(inner, change);
             }
         }
-        Expr::List(list) => list.elements.iter_mut().for_each(expand),
+        Expr::List(list) => list.elements.iter_mut().for_each(|inner| rewrite(inner, change)),
         Expr::Map(map) => {
             for entry in &mut map.entries {
                 if let EntryExpr::MapEntry(entry) = &mut entry.expr {
-                    expand(&mut entry.key);
-                    expand(&mut entry.value);
+                    rewrite(&mut entry.key, change);
+                    rewrite(&mut entry.value, change);
                 }
             }
         }
-        Expr::Select(select) => expand(&mut select.operand),
+        Expr::Select(select) => rewrite(&mut select.operand, change),
         Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
     }
+    change(expr);
+}
+
+/// Makes a checked expression ready to run: the evaluator fails on an absent field of `a.?b`, but not of `a[?"b"]`.
+pub(crate) fn lower(expr: &mut IdedExpr) {
+    rewrite(expr, &mut |expr| {
+        if let Expr::Call(call) = &mut expr.expr
+            && call.func_name == operators::OPT_SELECT
+        {
+            operators::OPT_INDEX.clone_into(&mut call.func_name);
+        }
+    });
+}
+
+fn expand(expr: &mut IdedExpr) {
     if let Expr::Call(call) = &expr.expr
         && let Some(expanded) = macro_call(call)
     {

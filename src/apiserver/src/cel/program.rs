@@ -74,7 +74,7 @@ impl Program {
     /// # Errors
     /// [`CelError::Compile`] for syntax errors, undeclared names and unknown fields of `variables`.
     pub fn compile(source: &str, env: &Environment) -> Result<Self, CelError> {
-        let expr = ast::parse(source).map_err(CelError::Compile)?;
+        let mut expr = ast::parse(source).map_err(CelError::Compile)?;
         let mut scope = types::Scope::new();
         for name in &env.variables {
             scope.declare(name, types::Type::Dyn);
@@ -83,8 +83,9 @@ impl Program {
             scope.declare("variables", types::Type::Fields(env.composed.clone()));
         }
         let result = types::infer(&expr, &mut scope).map_err(|problem| CelError::Compile(problem.text(source)))?;
-        let nesting = ast::nesting(&expr);
-        Ok(Self { source: source.to_owned(), result: result.to_string(), nesting, expr })
+        let (result, nesting) = (result.to_string(), ast::nesting(&expr));
+        ast::lower(&mut expr);
+        Ok(Self { source: source.to_owned(), result, nesting, expr })
     }
 
     /// As it was written.

@@ -52,9 +52,13 @@ impl CompiledRules {
 }
 
 fn compile(rule: &ValidationRule) -> CompiledRule {
-    let program = ast::parse(&rule.rule).ok();
-    let message =
-        (!rule.message_expression.is_empty()).then(|| ast::parse(&rule.message_expression).ok()).flatten();
+    let parse = |source: &str| {
+        let mut expr = ast::parse(source).ok()?;
+        ast::lower(&mut expr);
+        Some(expr)
+    };
+    let program = parse(&rule.rule);
+    let message = (!rule.message_expression.is_empty()).then(|| parse(&rule.message_expression)).flatten();
     CompiledRule {
         transition: program.as_ref().is_some_and(|expr| ast::uses(expr, "oldSelf")),
         optional: rule.optional_old_self == Some(true),

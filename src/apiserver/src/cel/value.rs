@@ -209,7 +209,8 @@ pub fn json(value: &Cel) -> Option<Value> {
             Value::Object(out)
         }
         other => match convert(&TEXT, other.clone())? {
-            Cel::String(text) => Value::String((*text).clone()),
+            // Times are written as Go writes them.
+            Cel::String(text) => Value::String(text.strip_suffix("+00:00").map_or_else(|| (*text).clone(), |t| format!("{t}Z"))),
             _ => return None,
         },
     })

@@ -8,6 +8,7 @@ use crate::error::ApiError;
 use crate::http::Core;
 use crate::object;
 use crate::resource::{ResourceInfo, Source, api_version};
+use crate::schema::{default, prune};
 
 /// Seconds that a conversion webhook may take.
 const TIMEOUT: u64 = 30;
@@ -15,6 +16,9 @@ const TIMEOUT: u64 = 30;
 const REVIEWS: [&str; 2] = ["v1", "v1beta1"];
 
 /// Brings an object into another version: by name only, or through the definition's webhook.
+///
+/// An object that comes into the storage version is pruned and defaulted by that version's schema, since that is how
+/// it is read from storage.
 ///
 /// # Errors
 /// 500, in the words of kube-apiserver, when the webhook does not answer or answers with something else than the
@@ -24,10 +28,18 @@ pub async fn convert(core: &Core, info: &ResourceInfo, value: &mut Value, versio
     if object::text(value, &["apiVersion"]) == wanted {
         return Ok(());
     }
-    let Source::Crd { conversion: Some(conversion), .. } = &info.source else {
-        object::set(value, &["apiVersion"], wanted);
-        return Ok(());
-    };
+    match &info.source {
+        Source::Crd { conversion: Some(conversion), .. } => ask(core, conversion, value, &wanted).await?,
+        _ => object::set(value, &["apiVersion"], wanted),
+    }
+    if let Some(schema) = info.schema(version).filter(|_| info.storage_version() == version) {
+        prune(&schema, value);
+        default(&schema, value);
+    }
+    Ok(())
+}
+
+async fn ask(core: &Core, conversion: &Value, value: &mut Value, wanted: &str) -> Result<(), ApiError> {
     let from = object::text(value, &["apiVersion"]).to_owned();
     let failed = |why: String| {
         ApiError::internal(format!("conversion webhook for {from}, Kind={} failed: {why}", object::kind(value)))
@@ -49,7 +61,7 @@ pub async fn convert(core: &Core, info: &ResourceInfo, value: &mut Value, versio
         return Err(failed(format!("the server responded with the status code {}", status.as_u16())));
     }
     let answer: Value = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
-    let converted = accept(&answer, &uid, value, &wanted).map_err(failed)?;
+    let converted = accept(&answer, &uid, value, wanted).map_err(failed)?;
     *value = converted;
     Ok(())
 }

@@ -22,11 +22,32 @@ pub fn validate_object(
 ) -> Vec<FieldError> {
     let mut errors = validate(schema, value, old);
     if let Some(scale) = scale {
-        scale_numbers(scale, value, &mut errors);
+        integer_at(&scale.spec_replicas, value, &mut errors);
+        integer_at(&scale.status_replicas, value, &mut errors);
     }
     if schema.subtree.embedded {
         embedded(schema, value, Path::Root, &mut errors);
     }
+    finish(schema, value, old, errors)
+}
+
+/// Validates an update through `/status`: of the schema only what is below `status`, whose errors name the fields below
+/// it in their texts; list types and rules of the whole object.
+pub fn validate_status(schema: &Schema, scale: Option<&ScalePaths>, value: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if let (Some(status), Some(below)) = (value.get("status"), schema.field("status")) {
+        errors.extend(validate(below, status, old.get("status")).into_iter().map(|mut error| {
+            error.field = if error.field == NIL { "status".to_owned() } else { format!("status.{}", error.field) };
+            error
+        }));
+    }
+    if let Some(scale) = scale {
+        integer_at(&scale.status_replicas, value, &mut errors);
+    }
+    finish(schema, value, Some(old), errors)
+}
+
+fn finish(schema: &Schema, value: &Value, old: Option<&Value>, mut errors: Vec<FieldError>) -> Vec<FieldError> {
     errors.extend(match old {
         None => unique_lists(schema, value),
         Some(old) => unique_lists_on_update(schema, value, old),
@@ -57,20 +78,17 @@ fn hides_rules(error: &FieldError) -> bool {
     )
 }
 
-fn scale_numbers(scale: &ScalePaths, value: &Value, errors: &mut Vec<FieldError>) {
-    for path in [&scale.spec_replicas, &scale.status_replicas] {
-        match integer_at(value, path) {
-            Ok(Some(number)) if number < 0 => {
-                errors.push(FieldError::invalid(path.as_str(), number, "should be a non-negative integer"));
-            }
-            Ok(Some(number)) if number > i64::from(i32::MAX) => errors.push(FieldError::invalid(
-                path.as_str(),
-                number,
-                format!("should be less than or equal to {}", i32::MAX),
-            )),
-            Ok(_) => {}
-            Err(text) => errors.push(FieldError::invalid(path.as_str(), 0, text)),
+/// A number that the scale subresource reads.
+fn integer_at(path: &str, value: &Value, errors: &mut Vec<FieldError>) {
+    match find_integer(value, path) {
+        Ok(Some(number)) if number < 0 => {
+            errors.push(FieldError::invalid(path, number, "should be a non-negative integer"));
         }
+        Ok(Some(number)) if number > i64::from(i32::MAX) => {
+            errors.push(FieldError::invalid(path, number, format!("should be less than or equal to {}", i32::MAX)));
+        }
+        Ok(_) => {}
+        Err(text) => errors.push(FieldError::invalid(path, 0, text)),
     }
 }
 
@@ -90,7 +108,7 @@ fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn integer_at(value: &Value, path: &str) -> Result<Option<i64>, String> {
+fn find_integer(value: &Value, path: &str) -> Result<Option<i64>, String> {
     let mut found = value;
     for part in path.trim_start_matches('.').split('.') {
         match found {

@@ -52,7 +52,7 @@ impl Schema {
         if let Some(format) = &self.format {
             map.insert("format".into(), (&**format).into());
         }
-        if self.nullable && !v2 {
+        if self.nullable {
             map.insert("nullable".into(), true.into());
         }
         if let Some(default) = self.default.as_ref().filter(|_| !(v2 && self.definition.is_none())) {

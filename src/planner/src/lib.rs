@@ -2,10 +2,12 @@
 
 pub mod conditions;
 pub mod guarded;
+pub mod heartbeat;
 pub mod install;
 pub mod metadata;
 pub mod node;
 pub mod plan;
 pub mod storage;
+pub mod subresource;
 pub mod vm;
 pub mod vmi;

@@ -260,8 +260,15 @@ impl Executor {
 
     /// Applies actions in order.
     pub async fn apply(&self, actions: &[Action]) -> Applied {
+        self.apply_guarded(actions, Guard::Fields).await
+    }
+
+    /// Applies actions in order; `guard` says what JSON patches test.
+    pub async fn apply_guarded(&self, actions: &[Action], guard: Guard) -> Applied {
         let mut applied = Applied::default();
         for (position, action) in actions.iter().enumerate() {
+            let by_version = if guard == Guard::Version { guarded_by_version(action) } else { None };
+            let action = by_version.as_ref().unwrap_or(action);
             let (object, on_failure) = match action {
                 Action::Event { regarding, severity, reason, message } => {
                     self.recorder.record(regarding, *severity, reason, message);
@@ -300,6 +307,29 @@ impl Executor {
         }
         Failed { action, reason: on_failure.reason.clone(), message, error }
     }
+}
+
+/// What a JSON patch tests before it changes an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// The fields it replaces, as the planner wrote it: others may write other fields at the same time.
+    #[default]
+    Fields,
+    /// The object's resourceVersion. For objects whose stored form is not the one this program would write (by another
+    /// version, or by hand), so that tests of fields fail although nothing changed.
+    Version,
+}
+
+/// The same patch, testing the object's version only.
+fn guarded_by_version(action: &Action) -> Option<Action> {
+    let Action::Patch { object, subresource, patch: Patch::Json(operations), on_failure } = action else { return None };
+    let version = object.resource_version.as_ref()?;
+    if !operations.iter().any(|operation| operation["op"] == "test") {
+        return None;
+    }
+    let mut guarded = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version})];
+    guarded.extend(operations.iter().filter(|operation| operation["op"] != "test").cloned());
+    Some(Action::Patch { object: object.clone(), subresource: *subresource, patch: Patch::Json(guarded), on_failure: on_failure.clone() })
 }
 
 fn tolerated(on_failure: &OnFailure, error: &WriteError) -> bool {

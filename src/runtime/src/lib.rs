@@ -23,7 +23,7 @@ pub use self::clock::{Clock, whole_seconds};
 pub use self::deps::Deps;
 pub use self::entropy::Entropy;
 pub use self::events::EventRecorder;
-pub use self::executor::{Answer, Applied, Executor, Failed, WriteCounts, WriteError};
+pub use self::executor::{Answer, Applied, Executor, Failed, Guard, WriteCounts, WriteError};
 pub use self::expectations::{EXPECTATION_TIMEOUT, Expectations};
 pub use self::files::{FileError, Files};
 pub use self::leader::{LeaderElection, LeadershipError, LeaseTimes};

@@ -29,14 +29,13 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 ///
 /// Flow: streaming list (a watch that begins with the present state); where the server refuses it, a paged list; then the
 /// watch from there. A watch that ends is resumed where it ended; one that is too old (410) starts over with a list.
-/// Guarantees: the store is complete before it counts as synced; what the projection drops is never kept.
+/// Guarantees: the store is complete before it counts as synced; what the store's projection drops is never kept.
 /// Errors: never fatal; logged, and retried from 0.8 s to 30 s with jitter.
 pub struct Reflector<K> {
     api: Api<K>,
     store: Store<K>,
     label_selector: Option<String>,
     field_selector: Option<String>,
-    project: Option<fn(&mut K)>,
     entropy: Entropy,
 }
 
@@ -82,7 +81,7 @@ where
     /// From `api` into `store`.
     pub fn new(api: Api<K>, store: Store<K>, entropy: &Entropy) -> Self {
         let entropy = entropy.fork(api.resource_url());
-        Self { api, store, label_selector: None, field_selector: None, project: None, entropy }
+        Self { api, store, label_selector: None, field_selector: None, entropy }
     }
 
     /// Only objects with these labels.
@@ -96,13 +95,6 @@ where
     #[must_use]
     pub fn fields(mut self, selector: &str) -> Self {
         self.field_selector = Some(selector.to_owned());
-        self
-    }
-
-    /// Drops what nobody reads before an object is kept; managed fields always go.
-    #[must_use]
-    pub fn project(mut self, project: fn(&mut K)) -> Self {
-        self.project = Some(project);
         self
     }
 
@@ -148,13 +140,6 @@ where
         }
     }
 
-    fn keep(&self, object: &mut K) {
-        object.managed_fields_mut().clear();
-        if let Some(project) = self.project {
-            project(object);
-        }
-    }
-
     async fn list(&self, resume: &mut Option<String>) -> Result<(), Failure> {
         let mut objects = Vec::new();
         let mut params = ListParams::default().limit(PAGE);
@@ -162,10 +147,7 @@ where
         params.field_selector.clone_from(&self.field_selector);
         loop {
             let page = self.api.list(&params).await.map_err(Failure::List)?;
-            objects.extend(page.items.into_iter().map(|mut object| {
-                self.keep(&mut object);
-                object
-            }));
+            objects.extend(page.items);
             let Some(token) = page.metadata.continue_.filter(|token| !token.is_empty()) else {
                 let at = page.metadata.resource_version.unwrap_or_default();
                 self.store.replace(objects, at.parse().ok());
@@ -203,8 +185,7 @@ where
             };
             *progressed = true;
             match event.map_err(Failure::Watch)? {
-                WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
-                    self.keep(&mut object);
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     if let Some(initial) = &mut initial {
                         initial.push(object);
                     } else {
@@ -212,8 +193,7 @@ where
                         self.store.apply(object);
                     }
                 }
-                WatchEvent::Deleted(mut object) => {
-                    self.keep(&mut object);
+                WatchEvent::Deleted(object) => {
                     if let Some(initial) = &mut initial {
                         let gone = ObjectKey::of(object.meta());
                         initial.retain(|kept| ObjectKey::of(kept.meta()) != gone);

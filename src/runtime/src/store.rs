@@ -69,6 +69,7 @@ impl<K> Clone for Store<K> {
 }
 
 struct Inner<K> {
+    project: Option<fn(&mut K)>,
     state: Mutex<State<K>>,
     handlers: Mutex<Vec<Handler<K>>>,
     synced: watch::Sender<bool>,
@@ -111,8 +112,24 @@ where
 {
     /// An empty store that waits for its first list.
     pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// An empty store that drops what nobody reads before an object is kept.
+    pub fn projected(project: fn(&mut K)) -> Self {
+        Self::with(Some(project))
+    }
+
+    fn with(project: Option<fn(&mut K)>) -> Self {
         let state = State { objects: BTreeMap::new(), indexes: BTreeMap::new(), delivered: 0 };
-        Self { inner: Arc::new(Inner { state: Mutex::new(state), handlers: Mutex::new(Vec::new()), synced: watch::Sender::new(false) }) }
+        Self {
+            inner: Arc::new(Inner {
+                project,
+                state: Mutex::new(state),
+                handlers: Mutex::new(Vec::new()),
+                synced: watch::Sender::new(false),
+            }),
+        }
     }
 
     /// A store that stays empty and counts as complete: the kind does not exist in this cluster.
@@ -262,7 +279,11 @@ where
         }
     }
 
-    fn put(&self, object: K) {
+    fn put(&self, mut object: K) {
+        object.meta_mut().managed_fields = None;
+        if let Some(project) = self.inner.project {
+            project(&mut object);
+        }
         let key = ObjectKey::of(object.meta());
         let new = Arc::new(object);
         let old = {

@@ -1,7 +1,7 @@
 //! The second half of a reconciliation: the VM's status, then the instance's release (spec controllers §3.8).
 
 use api::names;
-use api::v1::values::{vm_condition, vmi_condition};
+use api::v1::values::{printable_status as word, run_strategy, vm_condition, vmi_condition};
 use api::v1::{ChangedBlockTrackingStatus, VirtualMachine, VirtualMachineCondition, VirtualMachineInstance, VirtualMachineStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::json;
@@ -50,8 +50,9 @@ pub fn status(observed: &Observed<'_>, outcome: &Outcome) -> Plan {
     let template = outcome.vm.spec.template.spec.as_deref().cloned().unwrap_or_default();
     status.volume_requests.retain(|request| !volumes::is_done(request, &template));
     memory_dump::update(observed, &outcome.vm, &mut status);
-    if outcome.ask_for_start {
-        status.state_change_requests.push(start_request());
+    let start = start_request();
+    if outcome.ask_for_start && !status.state_change_requests.contains(&start) {
+        status.state_change_requests.push(start);
     }
     if Request::first(observed.vm).is_done(vmi) && !status.state_change_requests.is_empty() {
         status.state_change_requests.remove(0);
@@ -74,7 +75,9 @@ pub fn status(observed: &Observed<'_>, outcome: &Outcome) -> Plan {
         None => {}
     }
     plan.actions.extend(patch.into_subresource_action(observed.reference(), Some("status")));
+    plan.passing = is_passing(&stored, &status);
     if let Some(vmi) = vmi.filter(|vmi| is_recorded(vmi)) {
+        plan.passing = false;
         let mut released = vmi.metadata.clone();
         metadata::remove_finalizer(&mut released, names::VM_FINALIZER);
         let mut patch = GuardedPatch::default();
@@ -82,6 +85,29 @@ pub fn status(observed: &Observed<'_>, outcome: &Outcome) -> Plan {
         plan.actions.extend(patch.into_action(ObjectRef::of(&kinds::VMI, &vmi.metadata)));
     }
     plan
+}
+
+/// Whether all that changes is how far an instance on its way has come.
+fn is_passing(old: &VirtualMachineStatus, new: &VirtualMachineStatus) -> bool {
+    let on_its_way = match new.printable_status.as_deref().unwrap_or_default() {
+        word::STARTING | word::STOPPING | word::TERMINATING => true,
+        word::RUNNING => new.ready != Some(true),
+        _ => false,
+    };
+    // RerunOnFailure starts an instance anew unless it is known to have been started.
+    let recorded = new.run_strategy == old.run_strategy || new.run_strategy.as_deref() != Some(run_strategy::RERUN_ON_FAILURE);
+    let failed = conditions::has(&new.conditions, vm_condition::FAILURE);
+    let progress = VirtualMachineStatus {
+        created: new.created,
+        ready: new.ready,
+        printable_status: new.printable_status.clone(),
+        conditions: new.conditions.clone(),
+        observed_generation: new.observed_generation,
+        desired_generation: new.desired_generation,
+        run_strategy: new.run_strategy.clone(),
+        ..old.clone()
+    };
+    on_its_way && recorded && !failed && progress == *new
 }
 
 /// Whether everything of an instance that the VM keeps is in its status once that is written.

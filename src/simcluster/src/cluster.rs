@@ -1,0 +1,276 @@
+//! Putting a cluster together and holding it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use apiserver::env::{Entropy, Env, Now, rfc3339, rfc3339_micro};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::StorageClass;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Client;
+use crate::controllers::{garbage, namespace, node_lifecycle, service_account};
+use crate::kubelet::agent::Agent;
+use crate::kubelet::{Images, Logs, NodeSpec, Prober};
+use crate::pods;
+use crate::recorder::Recorder;
+use crate::scheduler::Scheduler;
+use crate::store::{Store, lock, spawn_watch};
+
+/// What all parts of a cluster share; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) now: Now,
+    pub(crate) entropy: Entropy,
+    pub(crate) recorder: Recorder,
+    pub(crate) logs: Logs,
+    pub(crate) stop: CancellationToken,
+    pub(crate) pods: Arc<Store<Pod>>,
+    pub(crate) nodes: Arc<Store<Node>>,
+    pub(crate) namespaces: Arc<Store<Namespace>>,
+    pub(crate) claims: Arc<Store<PersistentVolumeClaim>>,
+    pub(crate) volumes: Arc<Store<PersistentVolume>>,
+    pub(crate) classes: Arc<Store<StorageClass>>,
+}
+
+impl Shared {
+    fn new(client: Client, env: &Env) -> Self {
+        Self {
+            recorder: Recorder::new(client.clone(), env.now.clone(), env.entropy.clone()),
+            logs: Logs::new(env.now.clone()),
+            client,
+            now: env.now.clone(),
+            entropy: env.entropy.clone(),
+            stop: CancellationToken::new(),
+            pods: Store::new(),
+            nodes: Store::new(),
+            namespaces: Store::new(),
+            claims: Store::new(),
+            volumes: Store::new(),
+            classes: Store::new(),
+        }
+    }
+
+    /// The present, as `metav1.Time`.
+    pub(crate) fn timestamp(&self) -> String {
+        rfc3339(&(self.now)())
+    }
+
+    /// The present, as `metav1.MicroTime`.
+    pub(crate) fn micro_timestamp(&self) -> String {
+        rfc3339_micro(&(self.now)())
+    }
+}
+
+/// A cluster to be started.
+pub struct Builder {
+    client: kube::Client,
+    env: Env,
+    nodes: Vec<NodeSpec>,
+    images: Images,
+    prober: Option<Arc<dyn Prober>>,
+    container_events: bool,
+    root_certificate: String,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Builder({} nodes)", self.nodes.len())
+    }
+}
+
+impl Builder {
+    /// The nodes that are there from the start.
+    #[must_use]
+    pub fn nodes(mut self, nodes: impl IntoIterator<Item = NodeSpec>) -> Self {
+        self.nodes.extend(nodes);
+        self
+    }
+
+    /// What images do.
+    #[must_use]
+    pub fn images(mut self, images: Images) -> Self {
+        self.images = images;
+        self
+    }
+
+    /// Who answers probes; without one they all succeed.
+    #[must_use]
+    pub fn prober(mut self, prober: Arc<dyn Prober>) -> Self {
+        self.prober = Some(prober);
+        self
+    }
+
+    /// Whether kubelets write the events Pulled, Created and Started for each container (on by default; three writes each).
+    #[must_use]
+    pub fn container_events(mut self, on: bool) -> Self {
+        self.container_events = on;
+        self
+    }
+
+    /// The PEM text of the API server's certificate authority, for the ConfigMap `kube-root-ca.crt` of every namespace.
+    #[must_use]
+    pub fn root_certificate(mut self, pem: impl Into<String>) -> Self {
+        self.root_certificate = pem.into();
+        self
+    }
+
+    /// Starts everything; returns at once.
+    pub fn start(self) -> SimClusterHandle {
+        let Self { client, env, nodes, images, prober, container_events, root_certificate } = self;
+        let shared = Shared::new(Client(client), &env);
+        let inner = Arc::new(Inner { agents: Mutex::default(), images, prober, container_events, shared: shared.clone() });
+        let scheduler = Scheduler::new(&shared);
+        let listener = inner.clone();
+        shared.pods.on_change(move |change| match (change.old, change.new) {
+            (_, Some(pod)) => {
+                if let Some(agent) = listener.agent(pods::node(pod)) {
+                    agent.pod_changed(pod);
+                }
+            }
+            (Some(pod), None) => {
+                if let Some(agent) = listener.agent(pods::node(pod)) {
+                    agent.pod_gone(change.key, pod.metadata.uid.as_deref().unwrap_or_default());
+                }
+            }
+            (None, None) => {}
+        });
+        namespace::start(&shared);
+        node_lifecycle::start(&shared);
+        service_account::start(&shared, root_certificate);
+        for node in nodes {
+            inner.add_node(node);
+        }
+        spawn_watch(shared.client.clone(), shared.namespaces.clone(), shared.stop.clone());
+        spawn_watch(shared.client.clone(), shared.classes.clone(), shared.stop.clone());
+        spawn_watch(shared.client.clone(), shared.volumes.clone(), shared.stop.clone());
+        spawn_watch(shared.client.clone(), shared.claims.clone(), shared.stop.clone());
+        spawn_watch(shared.client.clone(), shared.nodes.clone(), shared.stop.clone());
+        spawn_watch(shared.client.clone(), shared.pods.clone(), shared.stop.clone());
+        let ready = shared.clone();
+        tokio::spawn(async move {
+            // Decisions need a picture of everything they depend on.
+            ready.nodes.synced().await;
+            ready.pods.synced().await;
+            ready.claims.synced().await;
+            ready.volumes.synced().await;
+            ready.classes.synced().await;
+            ready.namespaces.synced().await;
+            scheduler.run().await;
+        });
+        tokio::spawn(garbage::run(shared));
+        SimClusterHandle { inner }
+    }
+}
+
+struct Inner {
+    shared: Shared,
+    agents: Mutex<BTreeMap<String, Arc<Agent>>>,
+    images: Images,
+    prober: Option<Arc<dyn Prober>>,
+    container_events: bool,
+}
+
+impl Inner {
+    fn agent(&self, node: &str) -> Option<Arc<Agent>> {
+        if node.is_empty() {
+            return None;
+        }
+        lock(&self.agents).get(node).cloned()
+    }
+
+    fn add_node(&self, spec: NodeSpec) {
+        let mut agents = lock(&self.agents);
+        if agents.contains_key(&spec.name) {
+            return;
+        }
+        let index = u32::try_from(agents.len()).unwrap_or(u32::MAX);
+        let name = spec.name.clone();
+        let agent = Agent::new(&self.shared, spec, index, self.images.clone(), self.prober.clone(), self.container_events);
+        agents.insert(name, agent.clone());
+        drop(agents);
+        tokio::spawn(agent.run());
+    }
+}
+
+/// A running cluster. Dropping all handles does not stop it; [`SimClusterHandle::stop`] does.
+#[derive(Clone)]
+pub struct SimClusterHandle {
+    inner: Arc<Inner>,
+}
+
+impl fmt::Debug for SimClusterHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimClusterHandle")
+    }
+}
+
+/// There is no node of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no simulated node {0:?}")]
+pub struct UnknownNode(pub String);
+
+impl SimClusterHandle {
+    fn agent(&self, node: &str) -> Result<Arc<Agent>, UnknownNode> {
+        self.inner.agent(node).ok_or_else(|| UnknownNode(node.to_owned()))
+    }
+
+    /// Adds a node; nothing happens if there is one of that name.
+    pub fn add_node(&self, spec: NodeSpec) {
+        self.inner.add_node(spec);
+    }
+
+    /// The names of all nodes.
+    pub fn node_names(&self) -> Vec<String> {
+        lock(&self.inner.agents).keys().cloned().collect()
+    }
+
+    /// Power failure: all containers of the node are gone at once and nothing says so.
+    pub fn kill_node(&self, node: &str) -> Result<(), UnknownNode> {
+        self.agent(node)?.kill();
+        Ok(())
+    }
+
+    /// The node's kubelet stops; containers go on, but nobody reports or obeys.
+    pub fn stop_kubelet(&self, node: &str) -> Result<(), UnknownNode> {
+        self.agent(node)?.freeze();
+        Ok(())
+    }
+
+    /// The node comes back after [`SimClusterHandle::kill_node`] or [`SimClusterHandle::stop_kubelet`].
+    pub fn restart(&self, node: &str) -> Result<(), UnknownNode> {
+        self.agent(node)?.revive();
+        Ok(())
+    }
+
+    /// What containers printed.
+    pub fn logs(&self) -> &Logs {
+        &self.inner.shared.logs
+    }
+
+    /// Ends all parts of the cluster; containers are dropped.
+    pub fn stop(&self) {
+        self.inner.shared.stop.cancel();
+    }
+}
+
+/// A simulated cluster around an API server.
+#[derive(Debug)]
+pub struct SimCluster;
+
+impl SimCluster {
+    /// A cluster that works through `client` (any API server) with the clock and randomness of `env`.
+    pub fn builder(client: kube::Client, env: Env) -> Builder {
+        Builder {
+            client,
+            env,
+            nodes: Vec::new(),
+            images: Images::new(),
+            prober: None,
+            container_events: true,
+            root_certificate: String::new(),
+        }
+    }
+}

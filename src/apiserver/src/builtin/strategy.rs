@@ -66,6 +66,9 @@ pub trait Strategy: Send + Sync {
         crate::object::set(object, &["apiVersion"], api_version(&to.group, version));
     }
 
+    /// Adds members that Go writes although they are empty; nobody owns them.
+    fn complete(&self, _object: &mut Value) {}
+
     /// Whether `metadata.generation` counts changes of the spec.
     fn has_generation(&self) -> bool {
         false

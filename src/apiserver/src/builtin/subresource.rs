@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::eviction;
 use crate::auth::reviews;
 use crate::error::{ApiError, FieldError};
+use crate::fieldmanager::{self, Manager, Operation};
 use crate::object;
+use crate::registry::create::manager;
 use crate::registry::update::{Tracking, replace, update};
 use crate::registry::write_options::{WriteKind, WriteOptions};
 use crate::registry::{Call, Output, decode, list, patch};
@@ -37,7 +39,9 @@ pub async fn serve_virtual(call: &mut Call) -> Result<Option<Output>, ApiError> 
     if reviews::is_review(&call.info.gr) {
         let object = decode::body(call, crate::registry::write_options::FieldValidation::Warn)?;
         let core = call.core.clone();
-        let answer = reviews::create(&core.authentication, &core.authorizer, &call.user, &call.info.gr, &call.namespace, object)?;
+        let mut answer =
+            reviews::create(&core.authentication, &core.authorizer, &call.user, &call.info.gr, &call.namespace, object)?;
+        object::set_default(&mut answer, &["metadata"], json!({}));
         return Ok(Some(Output::Plain(201, answer)));
     }
     if call.info.gr.group.is_empty() && call.info.gr.resource == "bindings" {
@@ -180,11 +184,20 @@ async fn finalize(call: &mut Call) -> Result<Output, ApiError> {
 }
 
 fn token(call: &mut Call) -> Result<Output, ApiError> {
-    let request = body_of(call, &Gvk::new("authentication.k8s.io", "v1", "TokenRequest"))?;
+    let gvk = Gvk::new("authentication.k8s.io", "v1", "TokenRequest");
+    let request = body_of(call, &gvk)?;
     let Some(tokens) = call.core.tokens.clone() else {
         return Err(ApiError::service_unavailable("this server has no key for service-account tokens"));
     };
-    Ok(Output::Plain(201, tokens.request(&call.namespace, &call.name, &request)?))
+    let mut answer = tokens.request(&call.namespace, &call.name, &request)?;
+    // The request is not stored, yet its answer says who owns its fields.
+    let options = WriteOptions::parse(&call.query, WriteKind::Create)?;
+    let who = Manager { api_version: gvk.api_version(), ..manager(call, &options, Operation::Update) };
+    let mut tracked = json!({"spec": answer.get("spec"), "metadata": {}});
+    object::set_type(&mut tracked, &gvk.api_version(), &gvk.kind);
+    fieldmanager::track_update(None, &mut tracked, &who, schema::builtin::schema_of(&gvk).as_deref());
+    object::copy(&mut answer, &tracked, &["metadata", "managedFields"]);
+    Ok(Output::Plain(201, answer))
 }
 
 async fn logs(call: &mut Call) -> Result<Output, ApiError> {

@@ -68,6 +68,9 @@ pub fn warn(response: &mut Response<Body>, warnings: &[String]) {
 /// Encodes what a verb answered in the shape that the client accepts.
 pub async fn output(call: &AnswerTo, output: Output) -> Result<Response<Body>, ApiError> {
     let accepted = call.0.accepted;
+    if matches!(accepted.shape, Shape::Table(_)) && matches!(output, Output::Object(..) | Output::List(_)) {
+        table::check_include(&call.0)?;
+    }
     match output {
         Output::Response(response) => Ok(response),
         Output::Plain(code, object) => Ok(value(code, accepted.encoding, &object)),
@@ -109,7 +112,7 @@ async fn object_answer(call: &AnswerTo, code: u16, object: Object, accepted: Acc
             let table = table::table(&call.0, &[object], version, true, &metadata);
             Ok(value(code, accepted.encoding, &table))
         }
-        (Shape::PartialList(_), _) => Err(ApiError::not_acceptable(&super::negotiate::OFFERED)),
+        (Shape::PartialList(_), _) => Err(ApiError::new(500, "", "content is not a list")),
     }
 }
 
@@ -124,7 +127,7 @@ async fn list_answer(call: &AnswerTo, list: Items, accepted: Accepted) -> Result
         metadata.insert("remainingItemCount".into(), remaining.into());
     }
     metadata.insert("resourceVersion".into(), list.revision.to_string().into());
-    let metadata = Value::Object(metadata);
+    let mut metadata = Value::Object(metadata);
     if accepted.shape == Shape::Plain && accepted.encoding == Encoding::Json && call.verbatim() {
         let stored: Option<Vec<&Stored>> = list
             .items
@@ -137,6 +140,14 @@ async fn list_answer(call: &AnswerTo, list: Items, accepted: Accepted) -> Result
         if let Some(stored) = stored {
             return Ok(bytes(200, Encoding::Json.media_type(), joined(call, &stored, &metadata)));
         }
+    }
+    if matches!(accepted.shape, Shape::Partial(_)) {
+        let kind = if custom { "*unstructured.UnstructuredList".to_owned() } else { format!("*core.{}", call.0.info.list_kind) };
+        let text = format!("you requested PartialObjectMetadata, but the requested object is a list ({kind})");
+        return Err(ApiError::new(406, "NotAcceptable", text));
+    }
+    if matches!(accepted.shape, Shape::PartialList(_)) {
+        metadata = json_without_empty(metadata);
     }
     let mut objects = Vec::with_capacity(list.items.len());
     for item in list.items {
@@ -169,6 +180,14 @@ async fn list_answer(call: &AnswerTo, list: Items, accepted: Accepted) -> Result
         }
     };
     Ok(value(200, accepted.encoding, &body))
+}
+
+/// List metadata of typed answers leaves out an empty token.
+fn json_without_empty(mut metadata: Value) -> Value {
+    if crate::object::text(&metadata, &["continue"]).is_empty() {
+        crate::object::remove(&mut metadata, &["continue"]);
+    }
+    metadata
 }
 
 /// A list put together from stored bytes. Items of built-in kinds do not repeat their type.

@@ -42,7 +42,8 @@ pub fn manager(call: &Call, options: &WriteOptions, operation: fieldmanager::Ope
         operation,
         api_version: call.gvk().api_version(),
         subresource: call.subresource.clone(),
-        time: call.core.env.timestamp(),
+        // The original's scale handler gives no time.
+        time: if call.subresource == "scale" { String::new() } else { call.core.env.timestamp() },
         tracked,
     }
 }
@@ -109,8 +110,12 @@ pub async fn store_new(
     if !call.name.is_empty() && object::name(&object).is_empty() {
         object::set(&mut object, &["metadata", "name"], call.name.as_str());
     }
-    if call.has_status() {
+    // Kinds that are compiled in decide themselves what of a status a client may bring.
+    if call.has_status() && call.info.is_custom() {
         object::remove(&mut object, &["status"]);
+    }
+    for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        object::remove(&mut object, &["metadata", key]);
     }
     // Admission and rules of the kind see the object as it will be, but for what the server sets.
     if tracking == Tracking::Update {
@@ -138,6 +143,9 @@ pub async fn store_new(
         std::mem::swap(&mut attributes.name, &mut seen);
         call.warnings.extend(warnings);
         object = attributes.object.take().unwrap_or(Value::Null);
+        if let Some(strategy) = call.info.strategy() {
+            strategy.complete(&mut object);
+        }
         match commit_new(call, &object, options.dry_run).await {
             Err(error) if generated && error.reason == "AlreadyExists" => {
                 if attempt == NAME_ATTEMPTS {

@@ -148,11 +148,27 @@ async fn step(call: &mut Call, options: &DeleteOptions, stored: &Arc<Stored>, ol
     let graceful = grace.is_some_and(|seconds| seconds > 0);
     let held = !finalizers.is_empty() || strategy.is_some_and(|strategy| strategy.holds(old));
     if !held && !graceful {
-        let mut last = old.clone();
-        if grace.is_some() {
-            mark(call, &mut last, 0);
+        let graceful_kind = grace.is_some();
+        let over = marked && object::number(old, &["metadata", "deletionGracePeriodSeconds"]) == Some(0);
+        if !graceful_kind || over {
+            return gone(call, options, stored, old).await;
         }
-        return gone(call, options, stored, &last).await;
+        // A kind with grace periods is marked even when there is none, and then goes.
+        let mut last = old.clone();
+        mark(call, &mut last, 0);
+        if !marked && object::number(old, &["metadata", "generation"]).is_some_and(|generation| generation > 0) {
+            super::meta::raise_generation(&mut last, old);
+        }
+        if options.dry_run {
+            return Ok(Deleted::Gone(last));
+        }
+        let value = call.to_storage(&last).await?;
+        let marked = call
+            .core
+            .store
+            .commit(stored.key.clone(), Expect::Revision(stored.revision), Some(value))
+            .map_err(|error| failed(call, &error))?;
+        return gone(call, options, &marked, &last).await;
     }
     let mut object = old.clone();
     if finalizers.is_empty() {

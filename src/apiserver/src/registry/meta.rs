@@ -131,7 +131,8 @@ fn validate_common(object: &Value, wrong: &mut Vec<FieldError>) {
 /// What is wrong with a map of labels.
 pub fn validate_labels(labels: Option<&Value>, field: &str, wrong: &mut Vec<FieldError>) {
     for (key, value) in labels.and_then(Value::as_object).into_iter().flatten() {
-        wrong.extend(names::qualified_name(key).into_iter().map(|text| FieldError::invalid(field, key.as_str(), text)));
+        let texts = names::qualified_name(key).into_iter().map(|text| text.replace("a qualified name must", "a valid label key must"));
+        wrong.extend(texts.map(|text| FieldError::invalid(field, key.as_str(), text)));
         let value = value.as_str().unwrap_or_default();
         wrong.extend(names::label_value(value).into_iter().map(|text| FieldError::invalid(field, value, text)));
     }

@@ -155,7 +155,14 @@ impl Call {
     pub async fn to_storage(&self, object: &Value) -> Result<Value, ApiError> {
         let mut value = object.clone();
         if self.info.storage_version() != self.version || self.info.storage_resource() != self.info.gr {
-            convert(&self.core, &self.info, &mut value, self.info.storage_version()).await?;
+            let version = self.info.storage_version();
+            convert(&self.core, &self.info, &mut value, version).await?;
+            if self.info.is_custom()
+                && let Some(schema) = self.info.schema(version)
+            {
+                crate::schema::prune(&schema, &mut value);
+                crate::schema::default(&schema, &mut value);
+            }
         }
         Ok(value)
     }

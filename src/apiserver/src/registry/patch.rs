@@ -52,7 +52,7 @@ pub fn changed(call: &mut Call, kind: PatchType, validation: FieldValidation, ol
     let text = patched.to_string();
     let decoded = Decoded { value: patched, strict };
     let result = decode::finish(&call.info.clone(), &call.version.clone(), decoded, validation, &mut call.warnings);
-    let object = result.map_err(|error| undecodable(call, &text, &error))?;
+    let object = result.map_err(|error| undecodable(&text, &error))?;
     Ok(object)
 }
 
@@ -61,11 +61,11 @@ fn repeated(body: &[u8]) -> Vec<String> {
 }
 
 /// A patched object that does not decode is reported as a bad patch.
-fn undecodable(call: &Call, text: &str, error: &ApiError) -> ApiError {
+fn undecodable(text: &str, error: &ApiError) -> ApiError {
     let Some((_, why)) = error.message.split_once(" cannot be handled as a ") else { return error.clone() };
     let why = why.split_once(": ").map_or(why, |(_, why)| why);
     let wrong = FieldError::invalid("patch", text, why);
-    ApiError::invalid(&crate::resource::Gvk::default(), &call.name, &[wrong])
+    ApiError::invalid(&crate::resource::Gvk::default(), "", &[wrong])
 }
 
 async fn change(call: &mut Call, options: &WriteOptions, kind: PatchType) -> Result<Output, ApiError> {
@@ -83,7 +83,7 @@ async fn change(call: &mut Call, options: &WriteOptions, kind: PatchType) -> Res
 
 async fn apply(call: &mut Call, options: &WriteOptions) -> Result<Output, ApiError> {
     let decoded = decode::parse(&call.body, true)
-        .map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))?;
+        .map_err(|why| ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}")))?;
     let mut applied = decoded.value;
     if options.field_validation == FieldValidation::Strict && !decoded.strict.is_empty() {
         return Err(ApiError::bad_request(format!("error strict decoding YAML: {}", decoded.strict.join(", "))));

@@ -123,7 +123,9 @@ async fn attempt_replace(
     old: &Arc<Value>,
     mut object: Value,
 ) -> Result<(Change, Object), ApiError> {
-    check_uid(call, &object, old)?;
+    if kind == WriteKind::Update {
+        check_uid(call, &object, old)?;
+    }
     let revision = parse_revision(object::resource_version(&object))
         .map_err(|error| ApiError::new(500, "", error.detail))?
         .filter(|revision| *revision != 0);
@@ -241,6 +243,9 @@ async fn finish(
     mut object: Value,
 ) -> Result<(Change, Object), ApiError> {
     object::set(&mut object, &["metadata", "resourceVersion"], stored.revision.to_string());
+    if let Some(strategy) = call.info.strategy() {
+        strategy.complete(&mut object);
+    }
     let ends = object::is_terminating(&object)
         && object::finalizers(&object).is_empty()
         && object::number(&object, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0

@@ -44,7 +44,7 @@ impl Strategy for Event {
             }
         }
         object::set(object, &["apiVersion"], api_version(&to.group, version));
-        self.default(object, version);
+        self.complete(object);
         if !to_core {
             // The other group leaves out what is empty.
             for key in ["reportingController", "reportingInstance"] {
@@ -55,7 +55,7 @@ impl Strategy for Event {
         }
     }
 
-    fn default(&self, object: &mut Value, _version: &str) {
+    fn complete(&self, object: &mut Value) {
         let core = is_core(object);
         object::set_default(object, &["eventTime"], Value::Null);
         for (name, other) in NAMES {

@@ -66,6 +66,11 @@ fn check_workload(cx: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<
     let mut wrong = Vec::new();
     check_replicas(object, "replicas", &mut wrong);
     check_selector(object, old, &mut wrong);
+    let recreate = object::text(object, &["spec", "strategy", "type"]) == "Recreate";
+    if recreate && object::at(object, &["spec", "strategy", "rollingUpdate"]).is_some() {
+        let detail = "may not be specified when strategy `type` is 'Recreate'";
+        wrong.push(FieldError::forbidden("spec.strategy.rollingUpdate", detail));
+    }
     if let Some(template) = object::at(object, &["spec", "template"]) {
         pod_rules::check_template(template, "spec.template", &mut wrong);
         let policy = object::text(template, &["spec", "restartPolicy"]);

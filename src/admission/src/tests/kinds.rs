@@ -117,7 +117,7 @@ fn of_the_kubevirt_resource(#[case] spec: Value, #[case] wanted: Option<&str>) {
 fn there_is_one_kubevirt() {
     let one = kubevirt(&json!({}));
     assert_eq!(message(&one, None, &[]), None);
-    assert_eq!(message(&one, None, &[one.clone()]).as_deref(), Some("Kubevirt is already created"));
+    assert_eq!(message(&one, None, std::slice::from_ref(&one)).as_deref(), Some("Kubevirt is already created"));
 }
 
 #[rstest]

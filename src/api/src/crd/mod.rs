@@ -2,7 +2,7 @@
 //!
 //! A schema follows from the Rust types (field names, required fields, descriptions from the doc comments) and from the
 //! `schemars` attributes beside them (limits, enumerations, list types, rules); what a kind is called and how it is listed is in
-//! [`kinds`]. All versions of a kind share one schema, as upstream's do (spec/api.md §1).
+//! `kinds`. All versions of a kind share one schema, as upstream's do (spec/api.md §1).
 
 mod kinds;
 mod kubernetes;

@@ -12,19 +12,19 @@ use crate::v1::VirtualMachineInstanceMigrationState;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualMachineInstanceMigrationSpec {
-    /// Vmi name: required by webhook.
+    /// The instance to move.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub vmi_name: Option<String>,
-    /// Added node selector: may only add to the VMI's selector.
+    /// Labels the target node must carry besides the instance's own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub added_node_selector: BTreeMap<String, String>,
-    /// Send to: decentralized: push to a remote sync controller (gate DecentralizedLiveMigration).
+    /// Sends the guest to another cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_to: Option<VirtualMachineInstanceMigrationSource>,
-    /// Receive: decentralized: accept a remote VMI.
+    /// Takes a guest in from another cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receive: Option<VirtualMachineInstanceMigrationTarget>,
-    /// Priority: settable only by virt-controller's SA; one of system-critical, user-triggered, system-maintenance.
+    /// Its place among waiting migrations. Only virt-controller sets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<String>,
 }

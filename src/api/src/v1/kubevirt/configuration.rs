@@ -44,7 +44,7 @@ pub struct KubeVirtConfiguration {
     /// The default machine type: deprecated → architectureConfiguration.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub machine_type: Option<String>,
-    /// The network used.
+    /// The default network binding, and binding plugins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkConfiguration>,
     /// The folder with the UEFI firmware: deprecated.
@@ -62,7 +62,7 @@ pub struct KubeVirtConfiguration {
     /// Defaults by CPU architecture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture_configuration: Option<Box<ArchConfiguration>>,
-    /// Eviction strategy: default None; one of None, LiveMigrate, LiveMigrateIfPossible, External.
+    /// What a node drain does to guests that say nothing: None (the default), LiveMigrate, LiveMigrateIfPossible or External.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eviction_strategy: Option<String>,
     /// Additional guest memory overhead ratio: decimal text multiplier ≥1.0.
@@ -128,7 +128,7 @@ pub struct KubeVirtConfiguration {
     /// Live update configuration: ratio default 4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live_update_configuration: Option<LiveUpdateConfiguration>,
-    /// Vm rollout strategy: code default LiveUpdate (type comment claims Stage).
+    /// LiveUpdate (the default) applies what can be changed to running guests; Stage waits for a restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = serde_json::json!(["Stage", "LiveUpdate"]), "nullable" = true))]
     pub vm_rollout_strategy: Option<String>,

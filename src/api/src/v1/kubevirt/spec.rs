@@ -20,7 +20,7 @@ pub struct KubeVirtSpec {
     /// Image registry: default operator registry.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub image_registry: Option<String>,
-    /// When the image is pulled: infra images.
+    /// When the components' images are pulled.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub image_pull_policy: Option<String>,
     /// Secrets to pull images with.
@@ -35,10 +35,10 @@ pub struct KubeVirtSpec {
     /// Monitor account: default prometheus-k8s.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub monitor_account: Option<String>,
-    /// Workload update strategy: no methods = off; batch defaults 10 per 1m; LiveMigrate preferred over Evict.
+    /// How running guests get a new launcher after an update; not at all if empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload_update_strategy: Option<KubeVirtWorkloadUpdateStrategy>,
-    /// Uninstall strategy: default RemoveWorkloads; one of RemoveWorkloads, BlockUninstallIfWorkloadsExist.
+    /// RemoveWorkloads (the default) or BlockUninstallIfWorkloadsExist.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub uninstall_strategy: Option<String>,
     /// How certificates are renewed.
@@ -59,10 +59,10 @@ pub struct KubeVirtSpec {
     /// How KubeVirt behaves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Box<KubeVirtConfiguration>>,
-    /// Infra: placement for api/controller/operator-managed deployments; replicas default 2.
+    /// Where virt-api, virt-controller and their like run, and how many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub infra: Option<ComponentConfig>,
-    /// Workloads: placement for virt-handler; replicas ignored.
+    /// Where virt-handler runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workloads: Option<ComponentConfig>,
     /// Patches and flags for the components.

@@ -11,43 +11,43 @@ use crate::v1::VirtualMachineInstanceSpec;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualMachineSpec {
-    /// Running: deprecated; excludes runStrategy.
+    /// Whether it runs. Deprecated: use `runStrategy`, which excludes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running: Option<bool>,
-    /// Run strategy: ; one of Always, Halted, Manual, RerunOnFailure, Once, WaitAsReceiver.
+    /// When it runs: Always, RerunOnFailure, Once, Manual, Halted, or WaitAsReceiver for a migration from another cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_strategy: Option<String>,
-    /// Instancetype: kind default VirtualMachineClusterInstancetype; inferFromVolume is resolved and removed at admission.
+    /// The instance type that gives it CPUs and memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instancetype: Option<InstancetypeMatcher>,
-    /// Preference: kind default VirtualMachineClusterPreference.
+    /// What its operating system works best with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preference: Option<PreferenceMatcher>,
-    /// What is made: metadata (labels/annotations go to the VMI; preserve-unknown, nullable) + spec.
+    /// What its instances are made from. Labels and annotations of the template go to the instance.
     pub template: VirtualMachineInstanceTemplateSpec,
-    /// Data volume templates: apiVersion?, kind?, metadata (preserve-unknown, nullable; name required by webhook) + spec; created by controller and owned by the VM.
+    /// DataVolumes that are created with it and go with it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null, "x-items" = serde_json::json!({"nullable": true})))]
     pub data_volume_templates: Vec<DataVolumeTemplateSpec>,
-    /// Update volumes strategy: default Replacement (needs restart); Migration = live volume migration.
+    /// How changed volumes reach a running guest: Replacement (at the next restart) or Migration (at once).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update_volumes_strategy: Option<String>,
 }
 
-/// `instancetype` of a VirtualMachineSpec: kind default VirtualMachineClusterInstancetype; inferFromVolume is resolved and removed at admission.
+/// A reference to an instance type.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InstancetypeMatcher {
-    /// The name; other parts refer to it.
+    /// The instance type. Excludes `inferFromVolume`.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub name: Option<String>,
-    /// The kind referred to.
+    /// VirtualMachineInstancetype or VirtualMachineClusterInstancetype (the default).
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub kind: Option<String>,
-    /// The ControllerRevision to use instead of the live object.
+    /// The stored revision to use; KubeVirt keeps it in the status if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub revision_name: Option<String>,
-    /// The volume whose labels name the default.
+    /// The volume whose labels name the instance type. Replaced by the name when the object is stored.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub infer_from_volume: Option<String>,
     /// What a failed inference leads to; one of Reject, Ignore.
@@ -55,20 +55,20 @@ pub struct InstancetypeMatcher {
     pub infer_from_volume_failure_policy: Option<String>,
 }
 
-/// `preference` of a VirtualMachineSpec: kind default VirtualMachineClusterPreference.
+/// A reference to a preference.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PreferenceMatcher {
-    /// The name; other parts refer to it.
+    /// The preference. Excludes `inferFromVolume`.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub name: Option<String>,
-    /// The kind referred to.
+    /// VirtualMachinePreference or VirtualMachineClusterPreference (the default).
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub kind: Option<String>,
-    /// The ControllerRevision to use instead of the live object.
+    /// The stored revision to use; KubeVirt keeps it in the status if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub revision_name: Option<String>,
-    /// The volume whose labels name the default.
+    /// The volume whose labels name the preference. Replaced by the name when the object is stored.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub infer_from_volume: Option<String>,
     /// What a failed inference leads to; one of Reject, Ignore.
@@ -80,11 +80,11 @@ pub struct PreferenceMatcher {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualMachineInstanceTemplateSpec {
-    /// Labels, annotations and the name, as on any object.
+    /// Labels and annotations of the instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::preserved_metadata")]
     pub metadata: Option<Box<ObjectMeta>>,
-    /// What is wanted.
+    /// The specification of the instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec: Option<Box<VirtualMachineInstanceSpec>>,
 }
@@ -93,25 +93,25 @@ pub struct VirtualMachineInstanceTemplateSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DataVolumeTemplateSpec {
-    /// Api version: of the DataVolume; informational.
+    /// The DataVolume's API version; not needed.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub api_version: Option<String>,
-    /// The kind referred to: of the DataVolume; informational.
+    /// DataVolume; not needed.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub kind: Option<String>,
-    /// Labels, annotations and the name, as on any object: name, labels and annotations of the DataVolume.
+    /// The DataVolume's name, labels and annotations.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::preserved_metadata")]
     pub metadata: Option<Box<ObjectMeta>>,
-    /// What is wanted.
+    /// Where its content comes from and how it is stored.
     pub spec: DataVolumeSpec,
-    /// True, False or Unknown.
+    /// Not used.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("nullable" = true))]
     pub status: Option<DataVolumeTemplateDummyStatus>,
 }
 
-/// `status` of a DataVolumeTemplateSpec.
+/// Not used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DataVolumeTemplateDummyStatus {}

@@ -16,52 +16,52 @@ use crate::v1::StorageMigratedVolumeInfo;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualMachineStatus {
-    /// Snapshot in progress: name of the active VMSnapshot (locks spec).
+    /// The snapshot that is being taken; the specification is locked meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_in_progress: Option<String>,
-    /// Restore in progress: name of the active VMRestore.
+    /// The restore that is running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore_in_progress: Option<String>,
-    /// Created: VMI object exists.
+    /// Its instance exists.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub created: Option<bool>,
-    /// Ready: VMI Ready is True.
+    /// Its instance is ready.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub ready: Option<bool>,
-    /// Printable status.
+    /// Its state in one word, as `kubectl get vm` shows it.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     #[schemars(extend("x-default" = "Stopped"))]
     pub printable_status: Option<String>,
-    /// What is known about the object now, one entry a type: own types listed; VMI condition types are mirrored too.
+    /// What is known about it now: Ready, Paused, Failure, RestartRequired and others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub conditions: Vec<VirtualMachineCondition>,
-    /// State change requests: queue driven by start/stop/restart; only \[0\] acted on.
+    /// Starts and stops that were asked for and not done yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub state_change_requests: Vec<VirtualMachineStateChangeRequest>,
-    /// Volume requests: legacy hotplug queue (gate HotplugVolumes).
+    /// Volumes to plug and unplug, not done yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_requests: Vec<VirtualMachineVolumeRequest>,
     /// Which volumes can be snapshotted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub volume_snapshot_statuses: Vec<VolumeSnapshotStatus>,
-    /// Start failure: crash-loop bookkeeping.
+    /// How often starting failed, and when the next try is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("nullable" = true))]
     pub start_failure: Option<VirtualMachineStartFailure>,
-    /// Memory dump request: set by memorydump subresource.
+    /// The memory dump that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("nullable" = true))]
     pub memory_dump_request: Option<VirtualMachineMemoryDumpRequest>,
-    /// The generation in place: generation the VMI was started from.
+    /// The generation the running instance was made from.
     #[serde(skip_serializing_if = "crate::zero::is_zero")]
     pub observed_generation: Option<i64>,
-    /// Desired generation: current generation.
+    /// The generation wanted.
     #[serde(skip_serializing_if = "crate::zero::is_zero")]
     pub desired_generation: Option<i64>,
-    /// Run strategy: last processed strategy; one of Always, Halted, Manual, RerunOnFailure, Once, WaitAsReceiver.
+    /// The run strategy last acted upon.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub run_strategy: Option<String>,
     /// How a change of volumes goes.
@@ -71,11 +71,11 @@ pub struct VirtualMachineStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("nullable" = true))]
     pub changed_block_tracking: Option<ChangedBlockTrackingStatus>,
-    /// Instancetype ref: ControllerRevision snapshot of the resolved object.
+    /// The instance type in use, and its stored revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("nullable" = true))]
     pub instancetype_ref: Option<InstancetypeStatusRef>,
-    /// The preference in use.
+    /// The preference in use, and its stored revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("nullable" = true))]
     pub preference_ref: Option<InstancetypeStatusRef>,

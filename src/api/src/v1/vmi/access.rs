@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Probe {
-    /// Exec: run in guest via agent.
+    /// A command in the guest succeeds, run by the guest agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecAction>,
     /// The guest agent answers.
@@ -39,7 +39,7 @@ pub struct Probe {
     pub failure_threshold: Option<i32>,
 }
 
-/// `guestAgentPing` of a Probe.
+/// The guest agent answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GuestAgentPing {}

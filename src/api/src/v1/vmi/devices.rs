@@ -11,92 +11,92 @@ use crate::v1::Interface;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Devices {
-    /// Use virtio transitional: use virtio 0.9/1.0 transitional models.
+    /// Uses the transitional virtio models, for guests with old drivers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_virtio_transitional: Option<bool>,
-    /// Disable hotplug: no hotplug controllers/ports; then disk hotplug rejected.
+    /// Leaves out the ports that plugging needs; disks then cannot be plugged.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub disable_hotplug: Option<bool>,
-    /// Disks, LUNs and CD-ROM drives.
+    /// Disks, LUNs and CD-ROM drives. At most 256.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null, "maxItems" = 256))]
     pub disks: Vec<Disk>,
-    /// Watchdog: exactly one device; action default reset; diag288 only s390x.
+    /// A timer that acts when the guest stops resetting it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<Watchdog>,
-    /// Network interfaces.
+    /// Network interfaces. At most 256.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null, "maxItems" = 256))]
     pub interfaces: Vec<Interface>,
-    /// Inputs: bus default usb, type default tablet at VMI create.
+    /// Pointing devices.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub inputs: Vec<Input>,
-    /// Autoattach pod interface: default true ⇒ adds "default" pod network when networks and interfaces are both empty.
+    /// Connects the guest to the pod network when neither interfaces nor networks are given; on unless set to false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoattach_pod_interface: Option<bool>,
-    /// Autoattach graphics device: default true; false disables VNC.
+    /// Gives the guest a screen, for VNC; on unless set to false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoattach_graphics_device: Option<bool>,
-    /// Autoattach serial console: default true; false disables console.
+    /// Gives the guest a serial console; on unless set to false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoattach_serial_console: Option<bool>,
-    /// Log serial console: default from cluster (on unless virtualMachineOptions.disableSerialConsoleLog).
+    /// Logs the serial console in the pod; the cluster's default if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_serial_console: Option<bool>,
-    /// Autoattach mem balloon: default true.
+    /// Gives the guest a memory balloon; on unless set to false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoattach_mem_balloon: Option<bool>,
-    /// Autoattach input device: default false; adds a usb tablet when no input present.
+    /// Gives the guest a USB tablet when it has no input; off unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoattach_input_device: Option<bool>,
-    /// Autoattach vsock: default false; gate VSOCK.
+    /// Gives the guest a VSOCK device; off unless set.
     #[serde(rename = "autoattachVSOCK", skip_serializing_if = "Option::is_none")]
     pub autoattach_vsock: Option<bool>,
-    /// Rng: host-backed virtio-rng.
+    /// Gives the guest the host's random numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rng: Option<Rng>,
-    /// Whether disks get one queue a CPU.
+    /// Gives disks a queue for each virtual CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block_multi_queue: Option<bool>,
-    /// Network interface multiqueue: queues = vCPU count.
+    /// Gives network interfaces a queue for each virtual CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_interface_multiqueue: Option<bool>,
-    /// GPUs: claimName/requestName = DRA: entry of spec.resourceClaims and request inside that claim.
+    /// GPUs passed through.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<GPU>,
-    /// Downward metrics: virtio-serial metrics channel; gate DownwardMetrics.
+    /// Shows host metrics to the guest through a virtio-serial channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub downward_metrics: Option<DownwardMetrics>,
     /// Devices that report a guest's crash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub panic_devices: Vec<PanicDevice>,
-    /// Filesystems: virtiofs shares.
+    /// Volumes shared with the guest as file systems.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filesystems: Vec<Filesystem>,
-    /// Host devices: gate HostDevices, or DRA claim fields.
+    /// Host devices passed through.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub host_devices: Vec<HostDevice>,
-    /// Client passthrough: enables 4 USB redirection slots.
+    /// Gives the guest four slots for a client's USB devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_passthrough: Option<ClientPassthroughDevices>,
-    /// Sound: model ich9 (default) | ac97.
+    /// A sound card.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sound: Option<SoundDevice>,
-    /// Tpm: enabled default true; persistent default false (state PVC).
+    /// A trusted platform module.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tpm: Option<TPMDevice>,
-    /// Video: type amd64 vga|cirrus|virtio|ramfb|bochs, arm64 virtio|ramfb, s390x virtio; unset: vga (BIOS) / bochs (EFI) on amd64, virtio elsewhere.
+    /// The graphics card; chosen by architecture and firmware if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<VideoDevice>,
 }
 
-/// `watchdog` of a Devices: exactly one device; action default reset; diag288 only s390x.
+/// A watchdog; exactly one device is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Watchdog {
-    /// The name; other parts refer to it.
+    /// The device's name.
     pub name: String,
     /// Intel 6300ESB, for x86.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,55 +106,55 @@ pub struct Watchdog {
     pub diag288: Option<Diag288Watchdog>,
 }
 
-/// `i6300esb` of a Watchdog.
+/// The Intel 6300ESB watchdog.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct I6300ESBWatchdog {
-    /// What is done when it triggers; one of poweroff, reset, shutdown.
+    /// poweroff, reset (the default) or shutdown.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub action: Option<String>,
 }
 
-/// `diag288` of a Watchdog.
+/// The diag288 watchdog.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Diag288Watchdog {
-    /// What is done when it triggers; one of poweroff, reset, shutdown.
+    /// poweroff, reset (the default) or shutdown.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub action: Option<String>,
 }
 
-/// `inputs` of a Devices: bus default usb, type default tablet at VMI create.
+/// A pointing device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Input {
-    /// How the device is attached; one of usb, virtio.
+    /// usb (the default) or virtio.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub bus: Option<String>,
-    /// Which kind this is; one of tablet, keyboard.
+    /// tablet, the only one.
     pub r#type: String,
-    /// The name; other parts refer to it.
+    /// The device's name.
     pub name: String,
 }
 
-/// `rng` of a Devices: host-backed virtio-rng.
+/// A random number generator fed by the host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rng {}
 
-/// `gpus` of a Devices: claimName/requestName = DRA: entry of spec.resourceClaims and request inside that claim.
+/// A GPU: a device plugin's resource, or a request of a resource claim.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GPU {
-    /// The name; other parts refer to it.
+    /// The device's name.
     pub name: String,
-    /// The device plugin resource: device-plugin resource name (excludes claim fields).
+    /// The device plugin's resource. Not together with a claim.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub device_name: Option<String>,
-    /// The PersistentVolumeClaim used.
+    /// The resource claim, one of `resourceClaims`.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub claim_name: Option<String>,
-    /// The request inside the resource claim.
+    /// The request inside the claim.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub request_name: Option<String>,
     /// Display settings of a virtual GPU.
@@ -165,69 +165,69 @@ pub struct GPU {
     pub tag: Option<String>,
 }
 
-/// `virtualGPUOptions` of a GPU.
+/// Options of a virtual GPU.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VGPUOptions {
-    /// Display: both default true.
+    /// The virtual GPU's display.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display: Option<VGPUDisplayOptions>,
 }
 
-/// `display` of a VGPUOptions: both default true.
+/// The display of a virtual GPU.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VGPUDisplayOptions {
-    /// Whether it is on.
+    /// Shows the virtual GPU's screen; on unless set to false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// A boot-time framebuffer.
+    /// A framebuffer while the guest boots; on unless set to false.
     #[serde(rename = "ramFB", skip_serializing_if = "Option::is_none")]
     pub ram_fb: Option<FeatureState>,
 }
 
-/// `downwardMetrics` of a Devices: virtio-serial metrics channel; gate DownwardMetrics.
+/// A channel with host metrics.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DownwardMetrics {}
 
-/// `panicDevices` of a Devices.
+/// A device that reports a guest's crash.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PanicDevice {
-    /// The emulated model; one of hyperv, isa, pvpanic.
+    /// hyperv, isa or pvpanic; chosen by architecture if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
 }
 
-/// `filesystems` of a Devices: virtiofs shares.
+/// A volume shared with the guest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Filesystem {
-    /// The name; other parts refer to it.
+    /// The volume's name.
     pub name: String,
     /// Shared through virtiofs.
     pub virtiofs: FilesystemVirtiofs,
 }
 
-/// `virtiofs` of a Filesystem.
+/// Sharing through virtiofs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FilesystemVirtiofs {}
 
-/// `hostDevices` of a Devices: gate HostDevices, or DRA claim fields.
+/// A host device: a device plugin's resource, or a request of a resource claim.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostDevice {
-    /// The name; other parts refer to it.
+    /// The device's name.
     pub name: String,
-    /// The device plugin resource.
+    /// The device plugin's resource. Not together with a claim.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub device_name: Option<String>,
-    /// The PersistentVolumeClaim used.
+    /// The resource claim, one of `resourceClaims`.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub claim_name: Option<String>,
-    /// The request inside the resource claim.
+    /// The request inside the claim.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub request_name: Option<String>,
     /// A label the guest finds in its metadata.
@@ -235,39 +235,39 @@ pub struct HostDevice {
     pub tag: Option<String>,
 }
 
-/// `clientPassthrough` of a Devices: enables 4 USB redirection slots.
+/// Slots for a client's USB devices.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClientPassthroughDevices {}
 
-/// `sound` of a Devices: model ich9 (default) | ac97.
+/// A sound card.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SoundDevice {
-    /// The name; other parts refer to it.
+    /// The device's name.
     pub name: String,
-    /// The emulated model.
+    /// ich9 (the default) or ac97.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub model: Option<String>,
 }
 
-/// `tpm` of a Devices: enabled default true; persistent default false (state PVC).
+/// A trusted platform module.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TPMDevice {
-    /// Whether it is on.
+    /// Whether the guest has it; on when given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Whether the state survives a restart.
+    /// Keeps its state over restarts, in a claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistent: Option<bool>,
 }
 
-/// `video` of a Devices: type amd64 vga|cirrus|virtio|ramfb|bochs, arm64 virtio|ramfb, s390x virtio; unset: vga (BIOS) / bochs (EFI) on amd64, virtio elsewhere.
+/// The graphics card.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VideoDevice {
-    /// Which kind this is.
+    /// vga, cirrus, virtio, ramfb or bochs on amd64; virtio or ramfb on arm64; virtio on s390x.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub r#type: Option<String>,
 }

@@ -9,58 +9,58 @@ use crate::v1::FeatureState;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Disk {
-    /// The name; other parts refer to it: must equal a volume name.
+    /// The volume it shows.
     pub name: String,
-    /// The disk: default target if none of disk/lun/cdrom set; bus defaulted at VMI create: amd64 sata, arm64/s390x virtio; readonly default false (sata disk may not be readonly).
+    /// A disk; the default when neither lun nor cdrom is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskTarget>,
-    /// Lun: raw SCSI passthrough; bus scsi|sata|virtio; reservation needs persistentReservationConfiguration.enabled.
+    /// A raw SCSI device, with the guest's SCSI commands passed through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lun: Option<LunTarget>,
-    /// Cdrom: bus sata|scsi|usb (virtio rejected); readonly default true; tray default closed.
+    /// A CD-ROM drive, possibly empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdrom: Option<CDRomTarget>,
-    /// The place in the boot order, 1 first: ≥1, unique over disks and interfaces.
+    /// The place in the boot order, 1 first; unique among disks and interfaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = serde_json::Value::Null))]
     pub boot_order: Option<u64>,
-    /// A serial number: ≤256 chars of \[A-Za-z0-9_.+-\].
+    /// The serial number the guest sees.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub serial: Option<String>,
     /// Whether the disk gets an I/O thread of its own.
     #[serde(rename = "dedicatedIOThread", skip_serializing_if = "Option::is_none")]
     pub dedicated_io_thread: Option<bool>,
-    /// Cache: default chosen by launcher (none when O_DIRECT works); one of none, writethrough, writeback.
+    /// none, writethrough or writeback; chosen by the launcher if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub cache: Option<String>,
-    /// Io: constants threads|native (CRD comment also names default).
+    /// native or threads; chosen by the launcher if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub io: Option<String>,
-    /// A label the guest finds in its metadata: exposed in config-drive/NoCloud device metadata.
+    /// A label the guest finds in its metadata.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub tag: Option<String>,
-    /// Block size: custom logical/physical power of two 512..2Mi; or matchVolume.
+    /// The block size the guest sees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block_size: Option<BlockSize>,
     /// Whether several guests may use the disk at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shareable: Option<bool>,
-    /// Error policy: default stop; one of stop, ignore, report, enospace.
+    /// What an I/O error does: stop (the default), ignore, report or enospace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_policy: Option<String>,
-    /// How changed block tracking goes: set by system when CBT is on.
+    /// Whether changed blocks are tracked, for backups. KubeVirt sets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed_block_tracking: Option<bool>,
 }
 
-/// `disk` of a Disk: default target if none of disk/lun/cdrom set; bus defaulted at VMI create: amd64 sata, arm64/s390x virtio; readonly default false (sata disk may not be readonly).
+/// A disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DiskTarget {
-    /// How the device is attached; one of scsi, sata, virtio, usb.
+    /// virtio, scsi, sata or usb; sata on amd64 and virtio elsewhere if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub bus: Option<String>,
-    /// Whether the guest may only read.
+    /// The guest may only read.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub readonly: Option<bool>,
     /// The address on the guest's PCI bus, as 0000:81:01.10.
@@ -68,37 +68,37 @@ pub struct DiskTarget {
     pub pci_address: Option<String>,
 }
 
-/// `lun` of a Disk: raw SCSI passthrough; bus scsi|sata|virtio; reservation needs persistentReservationConfiguration.enabled.
+/// A raw SCSI device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LunTarget {
-    /// How the device is attached; one of scsi, sata, virtio, usb.
+    /// scsi, sata or virtio.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub bus: Option<String>,
-    /// Whether the guest may only read.
+    /// The guest may only read.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub readonly: Option<bool>,
-    /// Whether the guest may make SCSI persistent reservations.
+    /// Lets the guest make SCSI persistent reservations, if the cluster allows it.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub reservation: Option<bool>,
 }
 
-/// `cdrom` of a Disk: bus sata|scsi|usb (virtio rejected); readonly default true; tray default closed.
+/// A CD-ROM drive.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CDRomTarget {
-    /// How the device is attached; one of scsi, sata, virtio, usb.
+    /// sata, scsi or usb; sata if unset on amd64.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub bus: Option<String>,
-    /// Whether the guest may only read.
+    /// The guest may only read; on unless set to false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub readonly: Option<bool>,
-    /// Whether the drive's tray is open; one of open, closed.
+    /// closed (the default) or open.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub tray: Option<String>,
 }
 
-/// `blockSize` of a Disk: custom logical/physical power of two 512..2Mi; or matchVolume.
+/// The block size the guest sees.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BlockSize {
@@ -110,7 +110,7 @@ pub struct BlockSize {
     pub match_volume: Option<FeatureState>,
 }
 
-/// `custom` of a BlockSize.
+/// Block sizes given by hand: powers of two from 512 to 2097152.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CustomBlockSize {

@@ -14,7 +14,7 @@ use crate::v1::Features;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DomainSpec {
-    /// Compute resources: memory/cpu only for scheduling; overcommitGuestOverhead (default false) leaves the virt overhead out of the request.
+    /// CPU and memory of the launcher pod that belong to the guest. They matter to the scheduler, not to the guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
     /// The virtual CPUs.
@@ -23,7 +23,7 @@ pub struct DomainSpec {
     /// The guest's memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
-    /// The machine type: type default per arch: amd64 q35, arm64 virt, s390x s390-ccw-virtio; must match emulatedMachines globs.
+    /// The machine type: q35, virt or s390-ccw-virtio by architecture, unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
     /// How the guest boots.
@@ -32,24 +32,24 @@ pub struct DomainSpec {
     /// The guest's clock and timers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<Clock>,
-    /// Hypervisor features: every `enabled` defaults true when its object is given.
+    /// Features of the machine. A feature that is given is on unless it says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<Features>,
     /// The guest's devices.
     pub devices: Devices,
-    /// How I/O threads are shared out: unset = no iothreads; one of shared, auto, supplementalPool.
+    /// How disks share I/O threads: shared, auto or supplementalPool; none if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io_threads_policy: Option<String>,
-    /// The I/O thread pool: count only with supplementalPool.
+    /// The pool of I/O threads, for policy supplementalPool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io_threads: Option<DiskIOThreads>,
     /// The chassis entry of the SMBIOS tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chassis: Option<Chassis>,
-    /// Launch security: at most one of sev|snp|tdx.
+    /// Memory encryption and attestation; one of sev, snp, tdx.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launch_security: Option<LaunchSecurity>,
-    /// Reboot policy: gate RebootPolicy; default Reboot; Terminate ends the VMI on guest reboot.
+    /// Reboot restarts the guest in place; Terminate ends the instance instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = serde_json::json!(["Reboot", "Terminate"])))]
     pub reboot_policy: Option<String>,
@@ -59,13 +59,13 @@ pub struct DomainSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourceRequirements {
-    /// What is set aside, by resource.
+    /// What is set aside: `cpu` and `memory`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "crate::quantity::map")]
     pub requests: BTreeMap<String, Quantity>,
-    /// What is never exceeded, by resource.
+    /// What is never exceeded: `cpu` and `memory`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "crate::quantity::map")]
     pub limits: BTreeMap<String, Quantity>,
-    /// Whether the virtualization overhead is left out of the memory request.
+    /// Leaves the virtualization overhead out of the memory request.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub overcommit_guest_overhead: Option<bool>,
 }
@@ -74,35 +74,35 @@ pub struct ResourceRequirements {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CPU {
-    /// Cores a socket: default 1.
+    /// Cores in a socket; 1 if unset.
     #[serde(skip_serializing_if = "crate::zero::is_zero")]
     pub cores: Option<u32>,
-    /// Sockets: default 1 (or derived from cpu request/limit); live-updatable (hotplug).
+    /// Sockets; 1 if unset, or what the CPU request or limit asks for. May grow while the guest runs.
     #[serde(skip_serializing_if = "crate::zero::is_zero")]
     pub sockets: Option<u32>,
-    /// The most sockets that can be plugged: hotplug ceiling; defaulted to sockets×maxHotplugRatio (cap 512 vCPUs total) when hotplug possible.
+    /// How many sockets the guest may grow to without a restart.
     #[serde(skip_serializing_if = "crate::zero::is_zero")]
     pub max_sockets: Option<u32>,
-    /// Threads a core: default 1.
+    /// Threads in a core; 1 if unset.
     #[serde(skip_serializing_if = "crate::zero::is_zero")]
     pub threads: Option<u32>,
-    /// The emulated model: named model, or host-model (default; arm64 default host-passthrough) | host-passthrough.
+    /// The CPU the guest sees: a model's name, host-model (the default), or host-passthrough.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub model: Option<String>,
-    /// Hypervisor features: policy one of force|require|optional|disable|forbid, default require.
+    /// CPU features that are forced, required, optional, disabled or forbidden.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub features: Vec<CPUFeature>,
-    /// Dedicated cpu placement: pinned pCPUs; needs node label cpumanager=true, Guaranteed QoS.
+    /// Gives every virtual CPU a physical one of its own. Needs nodes with the CPU manager on.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub dedicated_cpu_placement: Option<bool>,
-    /// NUMA topology: needs dedicated CPUs + hugepages.
+    /// The guest's NUMA topology. Needs dedicated CPUs and huge pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub numa: Option<NUMA>,
-    /// Whether the emulator gets a CPU of its own: one additional pCPU for the emulator.
+    /// Gives the emulator a dedicated CPU of its own, one more than the guest's.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub isolate_emulator_thread: Option<bool>,
-    /// Real-time settings: mask = libvirt cpu list, e.g. 0-3,^1.
+    /// Runs virtual CPUs with real-time priority. Needs dedicated CPUs and a NUMA mapping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realtime: Option<Realtime>,
 }
@@ -111,32 +111,32 @@ pub struct CPU {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CPUFeature {
-    /// The name; other parts refer to it.
+    /// The feature, as libvirt calls it.
     pub name: String,
-    /// The policy.
+    /// force, require (the default), optional, disable or forbid.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub policy: Option<String>,
 }
 
-/// `numa` of a CPU: needs dedicated CPUs + hugepages.
+/// The guest's NUMA topology.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NUMA {
-    /// Host NUMA topology is handed through to the guest.
+    /// Copies the topology of the host CPUs the guest is pinned to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest_mapping_passthrough: Option<NUMAGuestMappingPassthrough>,
 }
 
-/// `guestMappingPassthrough` of a NUMA.
+/// Copies the host's NUMA topology into the guest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NUMAGuestMappingPassthrough {}
 
-/// `realtime` of a CPU: mask = libvirt cpu list, e.g. 0-3,^1.
+/// Real-time scheduling of virtual CPUs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Realtime {
-    /// The CPUs that run in real time, as libvirt's CPU list.
+    /// Which virtual CPUs, in libvirt's notation: `0-3,^1` is 0, 2 and 3. All if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub mask: Option<String>,
 }
@@ -145,47 +145,47 @@ pub struct Realtime {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Memory {
-    /// Huge pages: 2Mi or 1Gi on x86_64.
+    /// Backs the guest's memory with huge pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hugepages: Option<Hugepages>,
-    /// What the guest sees: default: memory request, then limit, then hugepage size; live-updatable upward.
+    /// The memory the guest sees; the memory request, the limit or the huge page size if unset. May grow while the guest runs.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "crate::quantity::opt")]
     pub guest: Option<Quantity>,
-    /// The most memory a guest may grow to: hotplug ceiling; defaulted to guest×maxHotplugRatio when hotplug possible.
+    /// How much memory the guest may grow to without a restart.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "crate::quantity::opt")]
     pub max_guest: Option<Quantity>,
-    /// Reserved overhead: gate ReservedOverheadMemlock; memLock default NotRequired.
+    /// Memory of the launcher pod set aside beside the guest's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved_overhead: Option<ReservedOverhead>,
 }
 
-/// `hugepages` of a Memory: 2Mi or 1Gi on x86_64.
+/// Huge pages behind the guest's memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Hugepages {
-    /// The size of a huge page.
+    /// 2Mi or 1Gi on amd64.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub page_size: Option<String>,
 }
 
-/// `reservedOverhead` of a Memory: gate ReservedOverheadMemlock; memLock default NotRequired.
+/// Memory of the launcher pod beside the guest's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReservedOverhead {
-    /// Memory added to the pod beside the guest's.
+    /// How much is added to the computed overhead.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "crate::quantity::opt")]
     pub added_overhead: Option<Quantity>,
-    /// Whether the guest's memory must be lockable; one of Required, NotRequired.
+    /// Required or NotRequired: whether the guest's memory must be lockable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = serde_json::json!(["NotRequired", "Required"])))]
     pub mem_lock: Option<String>,
 }
 
-/// `machine` of a DomainSpec: type default per arch: amd64 q35, arm64 virt, s390x s390-ccw-virtio; must match emulatedMachines globs.
+/// The machine type.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Machine {
-    /// Which kind this is.
+    /// One of the types the cluster allows, for example q35 or pc-q35-rhel9.4.0.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub r#type: Option<String>,
 }
@@ -194,19 +194,19 @@ pub struct Machine {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Firmware {
-    /// The virtual machine's UUID: SMBIOS UUID; defaulted at VM create (random; legacy = deterministic from name).
+    /// The UUID in the SMBIOS tables; random for a new virtual machine, and the same ever after.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub uuid: Option<String>,
-    /// Bootloader: bios default; efi.secureBoot default true (needs features.smm), efi.persistent default false (NVRAM kept in state PVC).
+    /// BIOS or UEFI; BIOS if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bootloader: Option<Bootloader>,
-    /// A serial number: SMBIOS system serial; defaulted to random UUID at VM create.
+    /// The serial number in the SMBIOS tables; random for a new virtual machine.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub serial: Option<String>,
-    /// Kernel boot: direct kernel boot; kernelArgs alone is rejected; pull policy defaulted like containerDisk.
+    /// Boots a kernel from a container image, without a boot loader.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_boot: Option<KernelBoot>,
-    /// Acpi: names of secret-type volumes holding SLIC / MSDM tables.
+    /// ACPI tables handed to the guest, for software licences.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acpi: Option<ACPI>,
 }
@@ -223,40 +223,40 @@ pub struct Bootloader {
     pub efi: Option<EFI>,
 }
 
-/// `bios` of a Bootloader.
+/// Legacy BIOS.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BIOS {
-    /// Whether the firmware writes to the serial console.
+    /// Shows the firmware's messages on the serial console.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_serial: Option<bool>,
 }
 
-/// `efi` of a Bootloader.
+/// UEFI firmware.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EFI {
-    /// Whether only signed boot loaders start.
+    /// Starts signed boot loaders only; on unless set, and needs the `smm` feature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secure_boot: Option<bool>,
-    /// Whether the state survives a restart.
+    /// Keeps the firmware's variables over restarts, in a claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistent: Option<bool>,
 }
 
-/// `kernelBoot` of a Firmware: direct kernel boot; kernelArgs alone is rejected; pull policy defaulted like containerDisk.
+/// Direct boot of a kernel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KernelBoot {
-    /// The kernel's command line.
+    /// The kernel's command line. Only together with `container`.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub kernel_args: Option<String>,
-    /// The image with kernel and initrd.
+    /// The image with kernel and initial ramdisk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<KernelBootContainer>,
 }
 
-/// `container` of a KernelBoot.
+/// An image with a kernel and an initial ramdisk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KernelBootContainer {
@@ -268,46 +268,46 @@ pub struct KernelBootContainer {
     /// When the image is pulled.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub image_pull_policy: Option<String>,
-    /// The kernel inside the image.
+    /// The kernel in the image, as an absolute path.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub kernel_path: Option<String>,
-    /// The initrd inside the image.
+    /// The initial ramdisk in the image, as an absolute path.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub initrd_path: Option<String>,
 }
 
-/// `acpi` of a Firmware: names of secret-type volumes holding SLIC / MSDM tables.
+/// ACPI tables from secret volumes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ACPI {
-    /// The volume with the SLIC table.
+    /// The secret volume with the SLIC table.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub slic_name_ref: Option<String>,
-    /// The volume with the MSDM table.
+    /// The secret volume with the MSDM table.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub msdm_name_ref: Option<String>,
 }
 
-/// `ioThreads` of a DomainSpec: count only with supplementalPool.
+/// The pool of I/O threads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DiskIOThreads {
-    /// How many I/O threads the pool has.
+    /// How many threads the pool has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supplemental_pool_thread_count: Option<u32>,
 }
 
-/// `chassis` of a DomainSpec.
+/// The chassis in the SMBIOS tables.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Chassis {
     /// The maker's name in the SMBIOS tables.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub manufacturer: Option<String>,
-    /// The version.
+    /// The chassis' version.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub version: Option<String>,
-    /// A serial number.
+    /// The chassis' serial number.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub serial: Option<String>,
     /// The asset tag.
@@ -318,11 +318,11 @@ pub struct Chassis {
     pub sku: Option<String>,
 }
 
-/// `launchSecurity` of a DomainSpec: at most one of sev|snp|tdx.
+/// Memory encryption and attestation; exactly one is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LaunchSecurity {
-    /// Sev: gate WorkloadEncryptionSEV; policy.encryptedState=SEV-ES; attestation makes guest start paused; session/dhCert set via sev/setupsession.
+    /// AMD SEV, or SEV-ES by its policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sev: Option<SEV>,
     /// AMD SEV-SNP.
@@ -333,44 +333,44 @@ pub struct LaunchSecurity {
     pub tdx: Option<TDX>,
 }
 
-/// `sev` of a LaunchSecurity: gate WorkloadEncryptionSEV; policy.encryptedState=SEV-ES; attestation makes guest start paused; session/dhCert set via sev/setupsession.
+/// AMD Secure Encrypted Virtualization.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SEV {
-    /// The policy.
+    /// What the processor enforces for the guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<SEVPolicy>,
-    /// Attestation settings.
+    /// Starts the guest paused, so that its owner can attest it and inject a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attestation: Option<SEVAttestation>,
-    /// The session blob of the guest's owner.
+    /// The session blob, base64, set by the owner before launch.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub session: Option<String>,
-    /// The Diffie-Hellman certificate of the guest's owner.
+    /// The owner's Diffie-Hellman certificate, base64, set before launch.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub dh_cert: Option<String>,
 }
 
-/// `policy` of a SEV.
+/// What the processor enforces for a SEV guest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SEVPolicy {
-    /// Whether the CPU state is encrypted too (SEV-ES).
+    /// Encrypts the CPU state too (SEV-ES).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encrypted_state: Option<bool>,
 }
 
-/// `attestation` of a SEV.
+/// Attestation before the guest runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SEVAttestation {}
 
-/// `snp` of a LaunchSecurity.
+/// AMD SEV-SNP.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SEVSNP {}
 
-/// `tdx` of a LaunchSecurity: gate WorkloadEncryptionTDX.
+/// Intel Trust Domain Extensions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TDX {}

@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Features {
-    /// Acpi: default enabled.
+    /// ACPI; on unless set to false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acpi: Option<FeatureState>,
-    /// Interrupt controller.
+    /// The interrupt controller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apic: Option<FeatureAPIC>,
-    /// Hyperv passthrough: all host enlightenments; excludes explicit hyperv; not migratable.
+    /// All Hyper-V enlightenments the host offers. Excludes `hyperv`, and the guest cannot migrate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hyperv_passthrough: Option<HyperVPassthrough>,
-    /// Hyper-V enlightenments.
+    /// Hyper-V enlightenments, for Windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hyperv: Option<FeatureHyperv>,
-    /// Smm: required by EFI secure boot.
+    /// System Management Mode; UEFI secure boot needs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smm: Option<FeatureState>,
-    /// KVM's own interface.
+    /// What the guest sees of KVM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kvm: Option<FeatureKVM>,
     /// Paravirtual spin locks.
@@ -34,7 +34,7 @@ pub struct Features {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FeatureState {
-    /// Whether it is on.
+    /// On unless set to false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
@@ -115,7 +115,7 @@ pub struct FeatureSpinlocks {
     /// Whether it is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Retries before a spinning CPU yields.
+    /// Retries before a spinning CPU yields; at least 4096, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spinlocks: Option<u32>,
 }
@@ -139,7 +139,7 @@ pub struct FeatureVendorID {
     /// Whether it is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// The hypervisor vendor the guest sees.
+    /// The hypervisor's vendor as the guest sees it, up to 12 characters.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub vendorid: Option<String>,
 }
@@ -163,7 +163,7 @@ pub struct TLBFlush {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FeatureKVM {
-    /// Whether the guest cannot tell that it runs on KVM.
+    /// Hides KVM from the guest.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub hidden: Option<bool>,
 }
@@ -173,22 +173,22 @@ pub struct FeatureKVM {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 pub struct Clock {
-    /// Utc: one of utc/timezone; with offsetSeconds set, guest clock changes survive reboot.
+    /// The clock shows UTC, or an offset from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub utc: Option<ClockOffsetUTC>,
-    /// Timezone: IANA name, e.g. Europe/Oslo.
+    /// The clock shows a zone's time, for example Europe/Oslo.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
-    /// Timer: each present default true.
+    /// Which timers the guest has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timer: Option<Timer>,
 }
 
-/// `utc` of a Clock: one of utc/timezone; with offsetSeconds set, guest clock changes survive reboot.
+/// A clock that shows UTC.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClockOffsetUTC {
-    /// The guest clock's distance from UTC.
+    /// Seconds the clock is ahead of UTC. If set, changes the guest makes survive a reboot.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = serde_json::Value::Null))]
     pub offset_seconds: Option<i64>,
@@ -258,7 +258,7 @@ pub struct RTCTimer {
     /// Whether the guest gets this timer; on when the timer is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub present: Option<bool>,
-    /// What the clock follows; one of guest, wall.
+    /// guest or wall: what the clock follows.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub track: Option<String>,
 }

@@ -7,125 +7,125 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Interface {
-    /// The name; other parts refer to it: must equal a network name; unique.
+    /// The network it connects to.
     pub name: String,
-    /// The emulated model: virtio (default) | e1000 | e1000e | igb | ne2k_pci | pcnet | rtl8139.
+    /// virtio (the default), e1000, e1000e, igb, ne2k_pci, pcnet or rtl8139.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub model: Option<String>,
-    /// Bridged to the pod's interface.
+    /// Bridged to the pod's interface: the guest takes its address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bridge: Option<InterfaceBridge>,
-    /// Slirp: removed; rejected.
+    /// Removed; refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slirp: Option<DeprecatedInterfaceSlirp>,
     /// Behind address translation in the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub masquerade: Option<InterfaceMasquerade>,
-    /// A virtual function passed through.
+    /// A virtual function of the host's network card, passed through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sriov: Option<InterfaceSRIOV>,
-    /// Macvtap: removed; rejected.
+    /// Removed; refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub macvtap: Option<DeprecatedInterfaceMacvtap>,
-    /// Passt: removed; rejected.
+    /// Removed; refused. See `passtBinding`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passt: Option<DeprecatedInterfacePasst>,
-    /// Passt binding: gate PasstBinding (beta).
+    /// Connected by passt, in user space.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passt_binding: Option<InterfacePasstBinding>,
-    /// Binding: plugin registered in KubeVirt CR configuration.network.binding; excludes the core methods.
+    /// Connected by a plugin that is registered in the cluster's configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<PluginBinding>,
-    /// Ports: port required 1..65535; protocol default TCP; excludes portRanges.
+    /// Ports that are reachable through masquerade; all if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub ports: Vec<Port>,
-    /// Port ranges: gate PortRangesSpec; masquerade only.
+    /// Ranges of ports that are reachable through masquerade.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub port_ranges: Vec<PortRange>,
-    /// Mac address: aa:bb:cc:dd:ee:ff or with dashes.
+    /// The MAC address; generated if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub mac_address: Option<String>,
-    /// The place in the boot order, 1 first.
+    /// The place in the boot order, 1 first; unique among disks and interfaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = serde_json::Value::Null))]
     pub boot_order: Option<u64>,
     /// The address on the guest's PCI bus, as 0000:81:01.10.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub pci_address: Option<String>,
-    /// Dhcp options: option 67, 66, 42; private options 224..254.
+    /// What the pod's DHCP server tells the guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dhcp_options: Option<DHCPOptions>,
     /// A label the guest finds in its metadata.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub tag: Option<String>,
-    /// Acpi index: stable guest NIC naming; unique.
+    /// A number the guest derives a stable interface name from; unique.
     #[serde(skip_serializing_if = "crate::zero::is_zero")]
     #[schemars(extend("format" = serde_json::Value::Null))]
     pub acpi_index: Option<i64>,
-    /// The state: absent = hot-unplug request; down = link down; up/empty = link up.
+    /// up, down (the cable is unplugged) or absent (the interface is to be removed).
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub state: Option<String>,
 }
 
-/// `bridge` of a Interface.
+/// Bridged to the pod's interface.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InterfaceBridge {}
 
-/// `slirp` of a Interface: removed; rejected.
+/// Removed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeprecatedInterfaceSlirp {}
 
-/// `masquerade` of a Interface.
+/// Behind address translation in the pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InterfaceMasquerade {}
 
-/// `sriov` of a Interface.
+/// A virtual function passed through.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InterfaceSRIOV {}
 
-/// `macvtap` of a Interface: removed; rejected.
+/// Removed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeprecatedInterfaceMacvtap {}
 
-/// `passt` of a Interface: removed; rejected.
+/// Removed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeprecatedInterfacePasst {}
 
-/// `passtBinding` of a Interface: gate PasstBinding (beta).
+/// Connected by passt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InterfacePasstBinding {}
 
-/// `binding` of a Interface: plugin registered in KubeVirt CR configuration.network.binding; excludes the core methods.
+/// A binding by a registered plugin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PluginBinding {
-    /// The name; other parts refer to it.
+    /// The plugin's name in the cluster's configuration.
     pub name: String,
 }
 
-/// `ports` of a Interface: port required 1..65535; protocol default TCP; excludes portRanges.
+/// A reachable port.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Port {
-    /// The name; other parts refer to it.
+    /// The port's name; unique.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub name: Option<String>,
-    /// TCP or UDP.
+    /// TCP (the default) or UDP.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub protocol: Option<String>,
-    /// The port number.
+    /// The port number, 1 to 65535.
     pub port: i32,
 }
 
-/// `portRanges` of a Interface: gate PortRangesSpec; masquerade only.
+/// A range of reachable ports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PortRange {
@@ -137,27 +137,27 @@ pub struct PortRange {
     pub end: i32,
 }
 
-/// `dhcpOptions` of a Interface: option 67, 66, 42; private options 224..254.
+/// What the pod's DHCP server tells the guest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DHCPOptions {
-    /// The file to boot from the network.
+    /// The file to boot from the network (option 67).
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub boot_file_name: Option<String>,
-    /// The server to boot from.
+    /// The server to boot from (option 66).
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub tftp_server_name: Option<String>,
-    /// Time servers.
+    /// Time servers, IPv4 (option 42).
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::address::list")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub ntp_servers: Vec<String>,
-    /// Site-specific options.
+    /// Options 224 to 254.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub private_options: Vec<DHCPPrivateOptions>,
 }
 
-/// `privateOptions` of a DHCPOptions.
+/// A private DHCP option.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DHCPPrivateOptions {
@@ -172,50 +172,50 @@ pub struct DHCPPrivateOptions {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Network {
-    /// The name; other parts refer to it.
+    /// The name interfaces refer to.
     pub name: String,
-    /// The pod: at most one; v4 default 10.0.2.0/24, v6 default fd10:0:2::/120 (masquerade).
+    /// The pod's network; at most one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodNetwork>,
-    /// Multus: networkName \[ns/\]nad; at most one default.
+    /// A network of a NetworkAttachmentDefinition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multus: Option<MultusNetwork>,
-    /// Resource claim: gate NetworkDevicesWithDRA (SR-IOV).
+    /// A network device of a resource claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_claim: Option<ClaimRequest>,
 }
 
-/// `pod` of a Network: at most one; v4 default 10.0.2.0/24, v6 default fd10:0:2::/120 (masquerade).
+/// The pod's network.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodNetwork {
-    /// The IPv4 range behind the address translation.
+    /// The guest's IPv4 range behind masquerade; 10.0.2.0/24 if unset.
     #[serde(rename = "vmNetworkCIDR", skip_serializing_if = "crate::zero::is_empty", deserialize_with = "crate::address::cidr")]
     pub vm_network_cidr: Option<String>,
-    /// The IPv6 range behind the address translation.
+    /// The guest's IPv6 range behind masquerade; fd10:0:2::/120 if unset.
     #[serde(rename = "vmIPv6NetworkCIDR", skip_serializing_if = "crate::zero::is_empty")]
     pub vm_ipv6_network_cidr: Option<String>,
 }
 
-/// `multus` of a Network: networkName \[ns/\]nad; at most one default.
+/// A network of a NetworkAttachmentDefinition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MultusNetwork {
-    /// The NetworkAttachmentDefinition, with or without a namespace.
+    /// The NetworkAttachmentDefinition, as `name` or `namespace/name`.
     pub network_name: String,
-    /// Whether it takes the place of the pod network.
+    /// Takes the place of the pod network; at most one.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub default: Option<bool>,
 }
 
-/// `resourceClaim` of a Network: gate NetworkDevicesWithDRA (SR-IOV).
+/// A request of a resource claim.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClaimRequest {
-    /// The PersistentVolumeClaim used.
+    /// The claim, one of `resourceClaims`.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub claim_name: Option<String>,
-    /// The request inside the resource claim.
+    /// The request inside the claim.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub request_name: Option<String>,
 }

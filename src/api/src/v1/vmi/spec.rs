@@ -20,88 +20,88 @@ use crate::v1::Volume;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualMachineInstanceSpec {
-    /// The priority class of the helper pods: pod priority class, copied to launcher pod.
+    /// The priority class of the launcher pod.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub priority_class_name: Option<String>,
     /// The guest's machine: CPUs, memory, firmware, devices.
     pub domain: DomainSpec,
-    /// Labels a node must carry.
+    /// Labels the node must carry.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
-    /// Scheduling preferences and demands.
+    /// Where the launcher pod may and should be scheduled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// The scheduler that places the pod.
+    /// The scheduler that places the launcher pod; the cluster's default if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub scheduler_name: Option<String>,
-    /// The service account: launcher pod SA; gives no token disk by itself.
+    /// The service account of the launcher pod. The guest gets a token only through a `serviceAccount` volume.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub service_account_name: Option<String>,
-    /// Taints that are tolerated.
+    /// Taints the launcher pod tolerates.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub tolerations: Vec<Toleration>,
-    /// How instances are spread over the cluster.
+    /// How launcher pods are spread over zones and nodes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = serde_json::json!(["topologyKey", "whenUnsatisfiable"])))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
-    /// Eviction strategy: default from cluster config, else None; the eviction strategies; one of None, LiveMigrate, LiveMigrateIfPossible, External.
+    /// What a node drain does: None shuts the guest down, LiveMigrate moves it and otherwise blocks, LiveMigrateIfPossible moves it if it can, External leaves it to another controller. The cluster's default is used if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eviction_strategy: Option<String>,
-    /// Start strategy: Paused = boot with vCPUs stopped.
+    /// Paused starts the guest with its CPUs stopped; unset starts it running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_strategy: Option<String>,
-    /// Termination grace period seconds: unset = 30 (applied by the launcher pod renderer, not stored); 0 = kill at once.
+    /// Seconds the guest has to shut down before it is switched off: 30 if unset, 0 for at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub termination_grace_period_seconds: Option<i64>,
-    /// The volumes concerned: exactly one source per volume; name DNS-1123 label.
+    /// Sources of data for disks and file systems, by name. At most 256.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null, "maxItems" = 256))]
     pub volumes: Vec<Volume>,
-    /// Liveness probe: failure kills the VMI; exactly one handler; cannot change.
+    /// Tells whether the guest works; a guest that fails is ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub liveness_probe: Option<Box<Probe>>,
-    /// Readiness probe: feeds the Ready condition.
+    /// Tells whether the guest serves; it decides the Ready condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub readiness_probe: Option<Box<Probe>>,
-    /// Hostname: guest hostname, default VMI name.
+    /// The guest's host name; the instance's name if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub hostname: Option<String>,
-    /// Subdomain: FQDN hostname.subdomain.ns.svc.`<cluster>`.
+    /// Makes the guest's full name `hostname.subdomain.namespace.svc.<cluster domain>`.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub subdomain: Option<String>,
-    /// The networks the guest's interfaces connect to.
+    /// The networks the guest's interfaces connect to, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null, "maxItems" = 256))]
     pub networks: Vec<Network>,
-    /// Dns policy: default ClusterFirst; None needs nameservers.
+    /// How the guest resolves names: ClusterFirst if unset; None needs name servers in `dnsConfig`.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub dns_policy: Option<String>,
-    /// Dns config: nameservers have leading zeros stripped on decode.
+    /// Name servers, search domains and resolver options.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "crate::address::dns")]
     pub dns_config: Option<PodDNSConfig>,
-    /// Keys and passwords put into the guest.
+    /// SSH keys and passwords that are put into the guest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 256))]
     pub access_credentials: Vec<AccessCredential>,
-    /// The CPU architecture: amd64|arm64|s390x; defaulted; immutable on VM.
+    /// amd64, arm64 or s390x; the cluster's default if unset. It cannot change later.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub architecture: Option<String>,
-    /// Resource claims: exactly one of the two references.
+    /// Dynamic resource claims whose devices the guest may use.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = serde_json::json!(["name"])))]
     pub resource_claims: Vec<VirtualMachineInstanceResourceClaim>,
-    /// Utility volumes: system-managed hotplug PVCs; gate UtilityVolumes; only KubeVirt SAs may change.
+    /// Claims KubeVirt attaches for its own work (memory dumps, backups). Only KubeVirt changes them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "maxItems" = 256, "x-kubernetes-list-map-keys" = serde_json::json!(["name"])))]
     pub utility_volumes: Vec<UtilityVolume>,
 }
 
-/// `resourceClaims` of a VirtualMachineInstanceSpec: exactly one of the two references.
+/// A dynamic resource claim, existing or made from a template; exactly one of both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualMachineInstanceResourceClaim {
-    /// The name; other parts refer to it.
+    /// The name devices refer to.
     pub name: String,
     /// An existing ResourceClaim.
     #[serde(skip_serializing_if = "Option::is_none")]

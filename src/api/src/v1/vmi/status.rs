@@ -17,27 +17,27 @@ use crate::v1::VolumeStatus;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualMachineInstanceStatus {
-    /// The node the instance runs on.
+    /// The node it runs on.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub node_name: Option<String>,
-    /// A machine-readable cause, one word.
+    /// Why it is in this phase.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub reason: Option<String>,
-    /// What is known about the object now, one entry a type: types/reasons in 6.5; the pod type PodScheduled also appears here.
+    /// What is known about it now: Ready, LiveMigratable, AgentConnected, Paused and others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub conditions: Vec<VirtualMachineInstanceCondition>,
-    /// Where the object is in its life: ; one of Pending, Scheduling, Scheduled, Running, Succeeded, Failed, WaitingForSync, Unknown.
+    /// Pending, Scheduling, Scheduled, Running, Succeeded, Failed, WaitingForSync or Unknown.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub phase: Option<String>,
     /// When each phase was entered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phase_transition_timestamps: Vec<VirtualMachineInstancePhaseTransitionTimestamp>,
-    /// Network interfaces: one per guest/pod NIC.
+    /// The guest's interfaces with their addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = serde_json::Value::Null))]
     pub interfaces: Vec<VirtualMachineInstanceNetworkInterface>,
-    /// Guest os info: always emitted (possibly {}).
+    /// The guest's operating system, as its agent reports it.
     #[serde(rename = "guestOSInfo", skip_serializing_if = "Option::is_none")]
     pub guest_os_info: Option<Box<VirtualMachineInstanceGuestOSInfo>>,
     /// How the current or last migration goes.
@@ -55,10 +55,10 @@ pub struct VirtualMachineInstanceStatus {
     /// The image of the launcher.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub launcher_container_image_version: Option<String>,
-    /// Evacuation node name: set by eviction webhook; cleared by evacuate/cancel.
+    /// The node it is asked to leave.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub evacuation_node_name: Option<String>,
-    /// Active pods: pod UID → node name.
+    /// Its launcher pods by UID, with their nodes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub active_pods: BTreeMap<String, String>,
     /// What is known about each volume.
@@ -67,32 +67,32 @@ pub struct VirtualMachineInstanceStatus {
     /// Kernel boot status: checksums deprecated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_boot_status: Option<KernelBootStatus>,
-    /// Fs freeze status: "frozen" while a freeze request is active.
+    /// `frozen` while its file systems are frozen.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub fs_freeze_status: Option<String>,
     /// Hints for a restart on another node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topology_hints: Option<TopologyHints>,
-    /// Virtual machine revision name: ControllerRevision of owning VM.
+    /// The stored revision of the virtual machine it was made from.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub virtual_machine_revision_name: Option<String>,
-    /// Runtime user: 107 non-root, 0 root; emitted even when 0.
+    /// The user its launcher runs as: 107, or 0 for root.
     #[serde(skip_serializing_if = "crate::zero::never", serialize_with = "crate::zero::number")]
     pub runtime_user: Option<u64>,
     /// The context ID of the guest's VSOCK device.
     #[serde(rename = "VSOCKCID", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "int64", "minimum" = 0, "maximum" = 4_294_967_295_u32))]
     pub vsockcid: Option<u32>,
-    /// The SELinux context of the launcher.
+    /// The SELinux context of its launcher.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub selinux_context: Option<String>,
-    /// The machine type: resolved machine type.
+    /// The machine type in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
     /// The topology the guest runs with.
     #[serde(rename = "currentCPUTopology", skip_serializing_if = "Option::is_none")]
     pub current_cpu_topology: Option<CPUTopology>,
-    /// The guest's memory.
+    /// The guest's memory: at boot, now, and asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryStatus>,
     /// Volumes that move to another claim.

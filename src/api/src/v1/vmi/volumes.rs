@@ -11,80 +11,80 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Volume {
-    /// The name; other parts refer to it.
+    /// The name disks and file systems refer to; a DNS label, unique.
     pub name: String,
-    /// Host disk: gate HostDisk; capacity required for DiskOrCreate.
+    /// A disk image on the node. Needs gate HostDisk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_disk: Option<HostDisk>,
-    /// A claim in the same namespace: hotpluggable marks it as hot(un)pluggable.
+    /// A claim in the same namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistent_volume_claim: Option<PersistentVolumeClaimVolumeSource>,
-    /// Cloud init no cloud: user data: at most one of secretRef/Base64/plain; same for network data; inline user and network data ≤2048 bytes each.
+    /// cloud-init data on a NoCloud medium.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloud_init_no_cloud: Option<CloudInitNoCloudSource>,
     /// cloud-init data on a config drive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloud_init_config_drive: Option<CloudInitConfigDriveSource>,
-    /// Sysprep: autounattend.xml/unattend.xml in secret or configMap.
+    /// A Windows answer file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sysprep: Option<SysprepSource>,
-    /// Container disk: path default /disk (first file); imagePullSecret name; pull policy default Always for :latest/untagged else IfNotPresent.
+    /// A disk image in a container image; changes are lost when the guest ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_disk: Option<ContainerDiskSource>,
-    /// Ephemeral: CoW overlay above a PVC.
+    /// A claim that is read; changes go to a temporary layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ephemeral: Option<EphemeralVolumeSource>,
-    /// Empty disk: sparse scratch.
+    /// An empty disk; it is gone when the guest ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub empty_disk: Option<EmptyDiskSource>,
-    /// A DataVolume: DV name = PVC name; hotpluggable as above.
+    /// A DataVolume in the same namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_volume: Option<DataVolumeSource>,
-    /// A ConfigMap in the same namespace: volumeLabel e.g. cidata, config-2, OEMDRV.
+    /// A ConfigMap, as files.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub config_map: Option<ConfigMapVolumeSource>,
-    /// A secret in the same namespace.
+    /// A secret, as files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretVolumeSource>,
-    /// Downward api.
+    /// Labels, annotations and other facts about the pod, as files.
     #[serde(rename = "downwardAPI", skip_serializing_if = "Option::is_none")]
     pub downward_api: Option<DownwardAPIVolumeSource>,
-    /// Service account: at most one.
+    /// A service account's token, as files; at most one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account: Option<ServiceAccountVolumeSource>,
-    /// Downward metrics: vhostmd-style disk; at most one.
+    /// Host metrics on a small disk; at most one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub downward_metrics: Option<DownwardMetricsVolumeSource>,
-    /// Memory dump: set by the memory-dump flow.
+    /// A claim a memory dump goes to. KubeVirt sets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_dump: Option<MemoryDumpVolumeSource>,
-    /// Container path: gate ContainerPathVolumes; absolute, no ".."; readOnly must be true; exported by virtiofs.
+    /// A folder of the launcher's container, shared read-only through virtiofs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_path: Option<ContainerPathVolumeSource>,
 }
 
-/// `hostDisk` of a Volume: gate HostDisk; capacity required for DiskOrCreate.
+/// A disk image on the node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostDisk {
-    /// The path.
+    /// The image's path on the node.
     pub path: String,
-    /// Which kind this is; one of DiskOrCreate, Disk.
+    /// Disk (must exist) or DiskOrCreate.
     pub r#type: String,
-    /// The size.
+    /// The size of an image that is created.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "crate::quantity::opt")]
     pub capacity: Option<Quantity>,
-    /// Whether several instances share it.
+    /// Several guests may use the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared: Option<bool>,
 }
 
-/// `persistentVolumeClaim` of a Volume: hotpluggable marks it as hot(un)pluggable.
+/// A claim in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PersistentVolumeClaimVolumeSource {
-    /// The PersistentVolumeClaim used.
+    /// The claim.
     pub claim_name: String,
     /// Whether writes are refused.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
@@ -94,11 +94,11 @@ pub struct PersistentVolumeClaimVolumeSource {
     pub hotpluggable: Option<bool>,
 }
 
-/// `cloudInitNoCloud` of a Volume: user data: at most one of secretRef/Base64/plain; same for network data; inline user and network data ≤2048 bytes each.
+/// cloud-init data on a NoCloud medium; each of user and network data from one source, at most 2048 bytes inline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CloudInitNoCloudSource {
-    /// The secret that holds the credentials: secret keys userdata / userData.
+    /// A secret with key `userdata`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalObjectReference>,
     /// User data, base64 encoded.
@@ -107,7 +107,7 @@ pub struct CloudInitNoCloudSource {
     /// User data in plain text.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub user_data: Option<String>,
-    /// The secret that holds the network data: keys networkdata / networkData.
+    /// A secret with key `networkdata`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_data_secret_ref: Option<LocalObjectReference>,
     /// Network data, base64 encoded.
@@ -118,11 +118,11 @@ pub struct CloudInitNoCloudSource {
     pub network_data: Option<String>,
 }
 
-/// `cloudInitConfigDrive` of a Volume.
+/// cloud-init data on a config drive; each of user and network data from one source, at most 2048 bytes inline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CloudInitConfigDriveSource {
-    /// The secret that holds the credentials.
+    /// A secret with key `userdata`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalObjectReference>,
     /// User data, base64 encoded.
@@ -131,7 +131,7 @@ pub struct CloudInitConfigDriveSource {
     /// User data in plain text.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub user_data: Option<String>,
-    /// The secret that holds the network data.
+    /// A secret with key `networkdata`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_data_secret_ref: Option<LocalObjectReference>,
     /// Network data, base64 encoded.
@@ -142,7 +142,7 @@ pub struct CloudInitConfigDriveSource {
     pub network_data: Option<String>,
 }
 
-/// `sysprep` of a Volume: autounattend.xml/unattend.xml in secret or configMap.
+/// A Windows answer file, `autounattend.xml` or `unattend.xml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SysprepSource {
@@ -154,7 +154,7 @@ pub struct SysprepSource {
     pub config_map: Option<LocalObjectReference>,
 }
 
-/// `containerDisk` of a Volume: path default /disk (first file); imagePullSecret name; pull policy default Always for :latest/untagged else IfNotPresent.
+/// A disk image in a container image.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerDiskSource {
@@ -163,15 +163,15 @@ pub struct ContainerDiskSource {
     /// The secret to pull the image with.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub image_pull_secret: Option<String>,
-    /// The path.
+    /// The image file; the first in `/disk` if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub path: Option<String>,
-    /// When the image is pulled.
+    /// Always, IfNotPresent or Never; Always for untagged and `latest` images if unset.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     pub image_pull_policy: Option<String>,
 }
 
-/// `ephemeral` of a Volume: CoW overlay above a PVC.
+/// A claim that is read, with a temporary layer above.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EphemeralVolumeSource {
@@ -180,7 +180,7 @@ pub struct EphemeralVolumeSource {
     pub persistent_volume_claim: Option<CoreClaimVolumeSource>,
 }
 
-/// `emptyDisk` of a Volume: sparse scratch.
+/// An empty disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EmptyDiskSource {
@@ -189,22 +189,22 @@ pub struct EmptyDiskSource {
     pub capacity: Quantity,
 }
 
-/// `dataVolume` of a Volume: DV name = PVC name; hotpluggable as above.
+/// A DataVolume in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DataVolumeSource {
-    /// The name; other parts refer to it.
+    /// The DataVolume, and the claim of the same name.
     pub name: String,
     /// Whether it can be attached and detached while the guest runs.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub hotpluggable: Option<bool>,
 }
 
-/// `configMap` of a Volume: volumeLabel e.g. cidata, config-2, OEMDRV.
+/// A ConfigMap as files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConfigMapVolumeSource {
-    /// The name; other parts refer to it.
+    /// The ConfigMap.
     #[serde(skip_serializing_if = "crate::zero::is_empty")]
     #[schemars(extend("x-default" = ""))]
     pub name: Option<String>,
@@ -216,7 +216,7 @@ pub struct ConfigMapVolumeSource {
     pub volume_label: Option<String>,
 }
 
-/// `secret` of a Volume.
+/// A secret as files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SecretVolumeSource {
@@ -231,7 +231,7 @@ pub struct SecretVolumeSource {
     pub volume_label: Option<String>,
 }
 
-/// `downwardAPI` of a Volume.
+/// Facts about the pod as files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DownwardAPIVolumeSource {
@@ -244,7 +244,7 @@ pub struct DownwardAPIVolumeSource {
     pub volume_label: Option<String>,
 }
 
-/// `serviceAccount` of a Volume: at most one.
+/// A service account's token as files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceAccountVolumeSource {
@@ -253,12 +253,12 @@ pub struct ServiceAccountVolumeSource {
     pub service_account_name: Option<String>,
 }
 
-/// `downwardMetrics` of a Volume: vhostmd-style disk; at most one.
+/// Host metrics on a small disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DownwardMetricsVolumeSource {}
 
-/// `memoryDump` of a Volume: set by the memory-dump flow.
+/// A claim for a memory dump.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MemoryDumpVolumeSource {
@@ -272,31 +272,31 @@ pub struct MemoryDumpVolumeSource {
     pub hotpluggable: Option<bool>,
 }
 
-/// `containerPath` of a Volume: gate ContainerPathVolumes; absolute, no ".."; readOnly must be true; exported by virtiofs.
+/// A folder of the launcher's container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerPathVolumeSource {
-    /// The path.
+    /// The folder; absolute, without `..`.
     #[schemars(extend("maxLength" = 4096, "x-kubernetes-validations" = serde_json::json!([{"rule": "self.startsWith('/')", "message": "path must be absolute"}, {"rule": "!self.contains('..')", "message": "path must not contain '..'"}])))]
     pub path: String,
-    /// Whether writes are refused.
+    /// Must be true.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-default" = true, "x-kubernetes-validations" = serde_json::json!([{"rule": "self == true", "message": "readOnly must be true"}])))]
     pub read_only: Option<bool>,
 }
 
-/// `utilityVolumes` of a VirtualMachineInstanceSpec: system-managed hotplug PVCs; gate UtilityVolumes; only KubeVirt SAs may change.
+/// A claim KubeVirt attaches for its own work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UtilityVolume {
-    /// The name; other parts refer to it.
+    /// The volume's name.
     pub name: String,
     /// The PersistentVolumeClaim used.
     pub claim_name: String,
     /// Whether writes are refused.
     #[serde(skip_serializing_if = "crate::zero::is_false")]
     pub read_only: Option<bool>,
-    /// Which kind this is; one of MemoryDump, Backup.
+    /// MemoryDump or Backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r#type: Option<String>,
 }

@@ -22,6 +22,7 @@ pub mod quantity;
 pub mod quota;
 mod service_account;
 mod storage;
+pub mod validation;
 pub mod webhook;
 
 use std::collections::BTreeMap;

@@ -61,7 +61,7 @@ impl PartialEq for TypeName {
 impl Eq for TypeName {}
 
 impl Opaque for TypeName {
-    fn runtime_type_name(&self) -> &str {
+    fn runtime_type_name(&self) -> &'static str {
         "type"
     }
 }
@@ -90,7 +90,7 @@ impl PartialEq for Asking {
 impl Eq for Asking {}
 
 impl Opaque for Asking {
-    fn runtime_type_name(&self) -> &str {
+    fn runtime_type_name(&self) -> &'static str {
         "kubernetes.authorization.Authorizer"
     }
 }
@@ -103,7 +103,7 @@ struct Decision {
 }
 
 impl Opaque for Decision {
-    fn runtime_type_name(&self) -> &str {
+    fn runtime_type_name(&self) -> &'static str {
         "kubernetes.authorization.Decision"
     }
 }

@@ -259,16 +259,12 @@ impl<'a> Composed<'a> {
                 continue;
             }
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-            let value = match known {
-                Some(value) => value,
-                None => {
-                    let value = program.eval(variables);
-                    self.known
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(name.clone(), value.clone());
-                    value
-                }
+            let value = if let Some(value) = known {
+                value
+            } else {
+                let value = program.eval(variables);
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), value.clone());
+                value
             };
             let value = value.map_err(|error| match error {
                 CelError::Run(text) => {

@@ -141,12 +141,8 @@ impl Walk {
             .any(|rule| rule.transition)
             .then(|| old.map(|old| typed(schema, old, Some(value), fields)))
             .flatten();
-        let size = compiled
-            .rules
-            .iter()
-            .any(|rule| rule.nesting > 1)
-            .then(|| widest(value).max(old.map_or(0, widest)))
-            .unwrap_or_default();
+        let loops = compiled.rules.iter().any(|rule| rule.nesting > 1);
+        let size = if loops { widest(value).max(old.map_or(0, widest)) } else { 0 };
         let unchanged = old == Some(value);
         for (rule, compiled) in rules.list.iter().zip(&compiled.rules) {
             let Some(program) = compiled.program.as_ref().filter(|_| due(compiled)) else { continue };

@@ -30,7 +30,7 @@ fn schema(rule: &Value) -> Schema {
     Schema::from_openapi_v3(&schema).unwrap_or_else(|errors| panic!("{:?}", texts(&errors)))
 }
 
-fn run(rule: &str, spec: Value) -> Vec<String> {
+fn run(rule: &str, spec: &Value) -> Vec<String> {
     texts(&validate(&schema(&json!({"rule": rule})), &json!({"spec": spec}), None))
 }
 
@@ -61,7 +61,7 @@ fn run(rule: &str, spec: Value) -> Vec<String> {
 #[case("sets.contains(self.tags, ['a'])", json!({"tags": ["a"]}), true)]
 fn rules_are_evaluated(#[case] rule: &str, #[case] spec: Value, #[case] holds: bool) {
     let expected: Vec<String> = if holds { Vec::new() } else { vec![format!("spec: Invalid value: failed rule: {rule}")] };
-    assert_eq!(run(rule, spec), expected);
+    assert_eq!(run(rule, &spec), expected);
 }
 
 #[rstest]
@@ -71,7 +71,7 @@ fn rules_are_evaluated(#[case] rule: &str, #[case] spec: Value, #[case] holds: b
     "spec: Invalid value: 'no such key: x' evaluating rule: self.labels['x'] == ''")]
 #[case("1 / self.size == 1", json!({"size": 0}), "spec: Invalid value: 'division by zero' evaluating rule: 1 / self.size == 1")]
 fn rules_that_cannot_be_evaluated_say_why(#[case] rule: &str, #[case] spec: Value, #[case] expected: &str) {
-    assert_eq!(run(rule, spec), [expected]);
+    assert_eq!(run(rule, &spec), [expected]);
 }
 
 #[rstest]
@@ -142,7 +142,7 @@ fn the_order_of_sets_does_not_matter() {
 fn nested_loops_over_long_lists_are_cut_short() {
     let rule = "self.items.all(a, self.items.all(b, self.items.all(c, a.n + b.n + c.n >= 0)))";
     let items: Vec<Value> = (0..400).map(|n| json!({"n": n})).collect();
-    let errors = run(rule, json!({"items": items}));
+    let errors = run(rule, &json!({"items": items}));
     assert_eq!(errors.len(), 1);
     assert!(errors[0].contains("cost limit exceeded"), "{errors:?}");
 }

@@ -170,7 +170,7 @@ pub fn infer<'a>(expr: &IdedExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Pro
                 {
                     found = *inner;
                 }
-                element = Some(element.map_or(found.clone(), |before| unify(before, found)));
+                element = Some(element.map_or(found.clone(), |before| unify(before, &found)));
             }
             Ok(Type::List(Box::new(element.unwrap_or(Type::Dyn))))
         }
@@ -180,7 +180,7 @@ pub fn infer<'a>(expr: &IdedExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Pro
                 if let EntryExpr::MapEntry(entry) = &entry.expr {
                     infer(&entry.key, scope)?;
                     let found = infer(&entry.value, scope)?;
-                    value = Some(value.map_or(found.clone(), |before| unify(before, found)));
+                    value = Some(value.map_or(found.clone(), |before| unify(before, &found)));
                 }
             }
             Ok(Type::Map(Box::new(value.unwrap_or(Type::Dyn))))
@@ -205,7 +205,7 @@ pub fn infer<'a>(expr: &IdedExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Pro
             let step = infer(&loops.loop_step, scope)?;
             if loops.iter_var != "@unused" && !matches!(start, Type::List(_)) {
                 scope.names.truncate(depth);
-                scope.declare(&loops.accu_var, unify(start.clone(), step.clone()));
+                scope.declare(&loops.accu_var, unify(start.clone(), &step));
             }
             let result = infer(&loops.result, scope)?;
             scope.names.truncate(depth);
@@ -223,8 +223,8 @@ fn undeclared(name: &str) -> Problem {
     Problem::new(format!("undeclared reference to '{name}' (in container '')"), name)
 }
 
-fn unify<'a>(a: Type<'a>, b: Type<'a>) -> Type<'a> {
-    if std::mem::discriminant(&a) == std::mem::discriminant(&b) { a } else { Type::Dyn }
+fn unify<'a>(a: Type<'a>, b: &Type<'a>) -> Type<'a> {
+    if std::mem::discriminant(&a) == std::mem::discriminant(b) { a } else { Type::Dyn }
 }
 
 fn select<'a>(select: &SelectExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Problem> {
@@ -270,11 +270,12 @@ fn text_of(expr: &IdedExpr) -> Option<String> {
 fn comparable(a: &Type<'_>, b: &Type<'_>) -> bool {
     use std::mem::discriminant;
     match (a, b) {
-        (Type::Dyn, _) | (_, Type::Dyn) => true,
+        (Type::Dyn, _)
+        | (_, Type::Dyn)
+        | (Type::Object(_) | Type::Metadata | Type::Map(_), Type::Object(_) | Type::Metadata | Type::Map(_)) => true,
         (Type::Null, other) | (other, Type::Null) => {
             !matches!(other, Type::Bool | Type::Int | Type::Uint | Type::Double | Type::String | Type::Bytes)
         }
-        (Type::Object(_) | Type::Metadata | Type::Map(_), Type::Object(_) | Type::Metadata | Type::Map(_)) => true,
         (Type::List(a), Type::List(b)) => comparable(a, b),
         (a, b) => discriminant(a) == discriminant(b),
     }
@@ -303,9 +304,9 @@ fn arithmetic<'a>(function: &str, a: &Type<'a>, b: &Type<'a>) -> Result<Type<'a>
         }
         (operators::ADD, Type::String, Type::String) => Type::String,
         (operators::ADD, Type::Bytes, Type::Bytes) => Type::Bytes,
-        (operators::ADD, Type::List(a), Type::List(b)) => Type::List(Box::new(unify((**a).clone(), (**b).clone()))),
-        (operators::ADD | operators::SUBSTRACT, Type::Duration, Type::Duration) => Type::Duration,
-        (operators::SUBSTRACT, Type::Timestamp, Type::Timestamp) => Type::Duration,
+        (operators::ADD, Type::List(a), Type::List(b)) => Type::List(Box::new(unify((**a).clone(), b))),
+        (operators::ADD | operators::SUBSTRACT, Type::Duration, Type::Duration)
+        | (operators::SUBSTRACT, Type::Timestamp, Type::Timestamp) => Type::Duration,
         (operators::ADD | operators::SUBSTRACT, Type::Timestamp, Type::Duration)
         | (operators::ADD, Type::Duration, Type::Timestamp) => Type::Timestamp,
         _ => return Err(no_overload(function, &[a, b])),
@@ -342,7 +343,7 @@ fn call<'a>(call: &CallExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Problem>
     }
     match (name, args.as_slice()) {
         (operators::CONDITIONAL, [condition, yes, no]) => match condition {
-            Type::Bool | Type::Dyn => Ok(unify(yes.clone(), no.clone())),
+            Type::Bool | Type::Dyn => Ok(unify(yes.clone(), no)),
             _ => Err(no_overload(name, &[condition, yes, no])),
         },
         (operators::LOGICAL_AND | operators::LOGICAL_OR, [a, b]) => {
@@ -431,16 +432,15 @@ fn function<'a>(name: &str, target: Option<&Type<'a>>, args: &[Type<'a>]) -> Res
         "timestamp" => Type::Timestamp,
         "duration" => Type::Duration,
         "getQuery" => Type::Map(Box::new(Type::List(Box::new(Type::String)))),
-        "reverse" | "sort" | "distinct" | "slice" | "flatten" => first.cloned().unwrap_or(Type::Dyn),
+        "reverse" | "sort" | "distinct" | "slice" | "flatten" | "or" => first.cloned().unwrap_or(Type::Dyn),
         "value" => match first {
             Some(Type::Optional(inner)) => (**inner).clone(),
             _ => Type::Dyn,
         },
         "orValue" => match (first, args.last()) {
-            (Some(Type::Optional(inner)), Some(other)) => unify((**inner).clone(), other.clone()),
+            (Some(Type::Optional(inner)), Some(other)) => unify((**inner).clone(), other),
             _ => Type::Dyn,
         },
-        "or" => first.cloned().unwrap_or(Type::Dyn),
         "dyn" | "type" | "min" | "max" | "sum" | "quantity" | "add" | "sub" | "url" | "ip" | "cidr" | "semver"
         | "masked" | "optMap" | "optFlatMap" | "validate" | "path" | "group" | "serviceAccount" | "resource"
         | "subresource" | "namespace" | "name" | "check" | "fieldSelector" | "labelSelector" | "range" | "first"

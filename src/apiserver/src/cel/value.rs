@@ -114,10 +114,10 @@ pub(crate) fn typed(schema: &Schema, value: &Value, like: Option<&Value>, fields
                     }
                     let inner = property.resolve();
                     out.insert(Key::String(Arc::new(name)), typed(inner, value, like, None));
-                } else if let Some(additional) = schema.additional_schema() {
-                    if fields.is_none_or(|fields| fields.contains(name)) {
-                        out.insert(key(name), typed(additional, value, like, None));
-                    }
+                } else if let Some(additional) = schema.additional_schema()
+                    && fields.is_none_or(|fields| fields.contains(name))
+                {
+                    out.insert(key(name), typed(additional, value, like, None));
                 }
                 if schema.resource_root || schema.embedded_resource {
                     meta(name, value, &mut out);

@@ -44,14 +44,11 @@ fn round(store: &Store, registry: &Registry, env: &Env) -> bool {
     let mut kept = BTreeMap::new();
     let mut changed: Vec<(Arc<Stored>, Value)> = Vec::new();
     for one in stored {
-        match served.get(&one.key.name).filter(|info| is_current(info, one.revision)) {
-            Some(info) => {
-                kept.insert(one.key.name.clone(), info.clone());
-            }
-            None => {
-                let value = one.value();
-                changed.push((one, value));
-            }
+        if let Some(info) = served.get(&one.key.name).filter(|info| is_current(info, one.revision)) {
+            kept.insert(one.key.name.clone(), info.clone());
+        } else {
+            let value = one.value();
+            changed.push((one, value));
         }
     }
     let mut infos: BTreeMap<String, ResourceInfo> = BTreeMap::new();

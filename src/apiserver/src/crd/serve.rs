@@ -48,15 +48,15 @@ pub fn resource_info(definition: &Value, revision: u64, terminating: bool) -> Re
 
 fn version_info(version: &Value, revision: u64, schemas: &mut Vec<(Value, Arc<Schema>)>) -> VersionInfo {
     let raw = object::at(version, &["schema", "openAPIV3Schema"]);
-    let schema = raw.map(|raw| match schemas.iter().find(|(known, _)| known == raw) {
-        Some((_, schema)) => schema.clone(),
-        None => {
-            let mut schema = Schema::parse_resource(raw);
-            schema.origin = revision;
-            let schema = Arc::new(schema);
-            schemas.push((raw.clone(), schema.clone()));
-            schema
+    let schema = raw.map(|raw| {
+        if let Some((_, schema)) = schemas.iter().find(|(known, _)| known == raw) {
+            return schema.clone();
         }
+        let mut schema = Schema::parse_resource(raw);
+        schema.origin = revision;
+        let schema = Arc::new(schema);
+        schemas.push((raw.clone(), schema.clone()));
+        schema
     });
     let scale = object::at(version, &["subresources", "scale"]).filter(|scale| scale.is_object());
     let text = |value: &Value, key: &str| object::text(value, &[key]).to_owned();

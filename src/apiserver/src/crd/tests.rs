@@ -41,6 +41,7 @@ fn versions(list: Value) -> Value {
     with(&["spec", "versions"], list)
 }
 
+#[allow(clippy::needless_pass_by_value)] // reads better in the tables below
 fn version(name: &str, storage: bool, schema: Value) -> Value {
     json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": schema}})
 }
@@ -184,9 +185,10 @@ impl World {
         self.store.get(&Key::new(gr, namespace, name)).map(|stored| stored.value())
     }
 
-    fn gears(&self) -> GroupResource {
-        GroupResource::new("example.dev", "gears")
-    }
+}
+
+fn gears() -> GroupResource {
+    GroupResource::new("example.dev", "gears")
 }
 
 #[test]
@@ -208,19 +210,19 @@ fn a_definition_is_served_once_it_is_followed() {
 fn a_deleted_definition_takes_its_objects_with_it() {
     let world = World::new();
     world.put(definitions(), definition("gears", "Gear"));
-    let gear = |name: &str, finalizers: Value| {
+    let gear = |name: &str, finalizers: &Value| {
         json!({"apiVersion": "example.dev/v1", "kind": "Gear",
             "metadata": {"name": name, "namespace": "ns", "generation": 1, "finalizers": finalizers}})
     };
-    world.put(world.gears(), gear("free", json!([])));
-    world.put(world.gears(), gear("held", json!(["example.dev/hold"])));
+    world.put(gears(), gear("free", &json!([])));
+    world.put(gears(), gear("held", &json!(["example.dev/hold"])));
     let mut marked = world.get(definitions(), "", "gears.example.dev").unwrap();
     object::set(&mut marked, &["metadata", "deletionTimestamp"], "2024-01-01T00:00:00Z");
     object::set(&mut marked, &["metadata", "finalizers"], json!([super::CLEANUP_FINALIZER]));
     world.put(definitions(), marked);
 
-    assert!(world.get(world.gears(), "ns", "free").is_none());
-    let held = world.get(world.gears(), "ns", "held").unwrap();
+    assert!(world.get(gears(), "ns", "free").is_none());
+    let held = world.get(gears(), "ns", "held").unwrap();
     assert!(object::is_terminating(&held));
     let waiting = world.get(definitions(), "", "gears.example.dev").unwrap();
     let reason = super::status::condition(&waiting, "Terminating").map(|one| object::text(one, &["reason"]).to_owned());
@@ -228,7 +230,7 @@ fn a_deleted_definition_takes_its_objects_with_it() {
     let info = world.registry.lookup("example.dev", "v1", "gears").unwrap();
     assert!(matches!(info.source, Source::Crd { terminating: true, .. }));
 
-    world.store.commit(Key::new(world.gears(), "ns", "held"), Expect::Any, None).unwrap();
+    world.store.commit(Key::new(gears(), "ns", "held"), Expect::Any, None).unwrap();
     world.follow();
     assert!(world.get(definitions(), "", "gears.example.dev").is_none());
     assert!(world.registry.lookup("example.dev", "v1", "gears").is_none());

@@ -101,6 +101,7 @@ kinds! {
         ObjectMeta = meta::ObjectMeta;
 }
 
+static ROOTS: RwLock<BTreeMap<Gvk, Arc<Schema>>> = RwLock::new(BTreeMap::new());
 static DEFINITIONS: RwLock<BTreeMap<Box<str>, Arc<Schema>>> = RwLock::new(BTreeMap::new());
 
 /// Every kind whose schema is known, in the order of groups.
@@ -110,20 +111,15 @@ pub fn kinds() -> impl Iterator<Item = Gvk> {
 
 /// The schema of a built-in kind, built at first use.
 pub fn schema_of(gvk: &Gvk) -> Option<Arc<Schema>> {
+    if let Some(known) = ROOTS.read().unwrap_or_else(PoisonError::into_inner).get(gvk) {
+        return Some(known.clone());
+    }
     let (_, _, _, load) = KINDS
         .iter()
         .find(|(group, version, kind, _)| *group == gvk.group && *version == gvk.version && *kind == gvk.kind)?;
-    static NAMES: RwLock<BTreeMap<Gvk, Box<str>>> = RwLock::new(BTreeMap::new());
-    let known = NAMES.read().unwrap_or_else(PoisonError::into_inner).get(gvk).cloned();
-    let name = match known {
-        Some(name) => name,
-        None => {
-            let name: Box<str> = load_definitions(*load)?.into();
-            NAMES.write().unwrap_or_else(PoisonError::into_inner).insert(gvk.clone(), name.clone());
-            name
-        }
-    };
-    definition(&name)
+    let schema = definition(&load_definitions(*load)?)?;
+    ROOTS.write().unwrap_or_else(PoisonError::into_inner).insert(gvk.clone(), schema.clone());
+    Some(schema)
 }
 
 /// A type by its OpenAPI name (`io.k8s.api.core.v1.PodSpec`), if a kind that uses it has been looked up before.

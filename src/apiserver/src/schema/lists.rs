@@ -59,7 +59,7 @@ pub(crate) fn key_of(schema: &Schema, value: &Value) -> Value {
             schema.element().and_then(|items| items.properties.get(name)).and_then(|key| key.default.as_ref())
         });
         if let Some(found) = found {
-            key.insert((&**name).to_owned(), found.clone());
+            key.insert((**name).to_owned(), found.clone());
         }
     }
     Value::Object(key)

@@ -77,7 +77,7 @@ impl Schema {
                 {
                     map.insert("default".into(), json!({}));
                 }
-                ((&**name).to_owned(), value)
+                ((**name).to_owned(), value)
             });
             map.insert("properties".into(), Value::Object(properties.collect()));
         }

@@ -17,16 +17,19 @@ pub enum Path<'a> {
 
 impl<'a> Path<'a> {
     /// A field below.
+    #[must_use]
     pub fn field(&'a self, name: &'a str) -> Self {
         Path::Field(self, name)
     }
 
     /// A key of a map below.
+    #[must_use]
     pub fn key(&'a self, name: &'a str) -> Self {
         Path::Key(self, name)
     }
 
     /// A list element below.
+    #[must_use]
     pub fn index(&'a self, index: usize) -> Self {
         Path::Index(self, index)
     }

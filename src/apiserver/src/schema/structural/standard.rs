@@ -13,7 +13,16 @@ pub(super) fn has_unsupported(map: &Map<String, Value>) -> bool {
     UNSUPPORTED.iter().any(|key| map.get(*key).is_some_and(|value| !super::is_empty(value)))
         || flag(map, "uniqueItems")
         || map.get("items").is_some_and(Value::is_array)
-        || below(map).any(|(_, schema)| has_unsupported(schema))
+        || inner(map).any(has_unsupported)
+}
+
+/// Every schema in a schema.
+fn inner(map: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
+    let single = ["additionalProperties", "items", "not"].into_iter().filter_map(|key| map.get(key));
+    let lists = ["allOf", "oneOf", "anyOf"]
+        .into_iter()
+        .flat_map(|key| map.get(key).and_then(Value::as_array).into_iter().flatten());
+    single.chain(lists).filter_map(Value::as_object).chain(fields(map).map(|(_, schema)| schema))
 }
 
 /// Every schema in a schema, with the path from one to the other.
@@ -109,7 +118,9 @@ fn keywords(map: &Map<String, Value>, at: &str, place: &Place, errors: &mut Vec<
         errors.push(FieldError::forbidden(child(at, "items"), "items must be a schema object and not an array"));
     }
     let pattern = text(map, "pattern");
-    if let Err(error) = regex::Regex::new(pattern) {
+    if !pattern.is_empty()
+        && let Err(error) = regex::Regex::new(pattern)
+    {
         let detail = format!("must be a valid regular expression, but isn't: {}", go_regexp_error(pattern, &error));
         errors.push(FieldError::invalid(child(at, "pattern"), pattern, detail));
     }

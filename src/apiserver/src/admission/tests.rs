@@ -494,3 +494,33 @@ async fn claims_get_the_default_class_and_their_finalizer() {
     let (got, _) = cluster.create("PersistentVolumeClaim", "persistentvolumeclaims", none).await.unwrap();
     assert_eq!(got["spec"]["storageClassName"], "");
 }
+
+#[tokio::test(start_paused = true)]
+async fn tightening_a_namespace_tells_which_pods_break_the_new_level() {
+    let cluster = cluster();
+    for name in ["a", "b"] {
+        let pod = json!({"metadata": {"name": name, "namespace": "n"}, "spec": {"hostNetwork": true, "containers": [{"name": "c"}]}});
+        put(&cluster.store, "", "pods", pod);
+    }
+    let labelled = |level: &str| json!({"metadata": {"name": "n", "labels": {"pod-security.kubernetes.io/enforce": level}}});
+    let update = |level: &str| {
+        let mut attributes = create("Namespace", "namespaces", labelled(level));
+        attributes.operation = Operation::Update;
+        attributes.old_object = Some(Arc::new(json!({"metadata": {"name": "n"}})));
+        attributes
+    };
+    let (_, warnings) = cluster.admit(update("baseline")).await.unwrap();
+    assert_eq!(
+        warnings,
+        [
+            "existing pods in namespace \"n\" violate the new PodSecurity enforce level \"baseline:latest\"",
+            "a (and 1 other pod): host namespaces"
+        ]
+    );
+    let error = cluster.admit(update("tight")).await.unwrap_err();
+    assert_eq!(
+        error.message,
+        "Namespace \"n\" is invalid: metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"tight\": must be one of \
+         privileged, baseline, restricted"
+    );
+}

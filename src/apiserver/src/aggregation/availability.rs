@@ -18,7 +18,7 @@ use super::{Aggregator, Backend, ProxyBody, api_services, discovery};
 use crate::error::go_quote;
 use crate::object;
 use crate::resource::GroupResource;
-use crate::serve::pool::{Failure, Pool};
+use crate::serve::pool::Failure;
 use crate::store::{Expect, Key, StoreError, WatchStream};
 
 /// How long a probe may take.
@@ -167,13 +167,11 @@ impl Aggregator {
 /// GET as the aggregator itself.
 async fn get(backend: &Backend, path: &str) -> Result<(StatusCode, Bytes), String> {
     let pool = backend.pool.clone()?;
-    if let Some(sender) = pool.kept().await
-        && let Ok(answer) = exchange(&pool, sender, question(backend, path)?).await
-    {
-        return Ok(answer);
-    }
-    let sender = pool.open().await.map_err(Failure::into_text)?;
-    exchange(&pool, sender, question(backend, path)?).await
+    let repeat = Some(question(backend, path)?);
+    let response = pool.exchange(question(backend, path)?, repeat).await.map_err(Failure::into_text)?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_DOCUMENT).collect().await.map_err(|error| error.to_string())?;
+    Ok((status, body.to_bytes()))
 }
 
 fn question(backend: &Backend, path: &str) -> Result<Request<ProxyBody>, String> {
@@ -184,15 +182,4 @@ fn question(backend: &Backend, path: &str) -> Result<Request<ProxyBody>, String>
         .header("x-remote-group", "system:masters")
         .body(Empty::new().map_err(|never: std::convert::Infallible| match never {}).boxed_unsync())
         .map_err(|error| error.to_string())
-}
-
-async fn exchange(
-    pool: &Arc<Pool<ProxyBody>>,
-    sender: hyper::client::conn::http1::SendRequest<ProxyBody>,
-    request: Request<ProxyBody>,
-) -> Result<(StatusCode, Bytes), String> {
-    let response = pool.send(sender, request).await.map_err(Failure::into_text)?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_DOCUMENT).collect().await.map_err(|error| error.to_string())?;
-    Ok((status, body.to_bytes()))
 }

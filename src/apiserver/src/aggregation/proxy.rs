@@ -2,6 +2,7 @@
 //!
 //! Facts: `kube-aggregator/pkg/apiserver/handler_proxy.go`, `apimachinery/pkg/util/proxy/upgradeaware.go`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
@@ -145,24 +146,10 @@ fn end_to_end(headers: &mut HeaderMap) {
     headers.remove("proxy-connection");
 }
 
-/// A plain exchange. A kept connection may have died unnoticed; a request without a body is then sent once more.
+/// A plain exchange. A kept connection may die unnoticed: what has no body is then sent once more.
 async fn forward(pool: &Arc<Pool<ProxyBody>>, request: Request<ProxyBody>) -> Result<Response<Body>, Failure> {
     let repeat = http_body::Body::is_end_stream(request.body()).then(|| copied(&request));
-    let response = match (pool.kept().await, repeat) {
-        (Some(sender), Some(parts)) => match pool.send(sender, request).await {
-            Ok(response) => response,
-            Err(_) => {
-                let empty = http_body_util::Empty::new().map_err(|never: std::convert::Infallible| match never {}).boxed_unsync();
-                let sender = pool.open().await?;
-                pool.send(sender, Request::from_parts(parts, empty)).await?
-            }
-        },
-        // A body cannot be sent twice, so it gets a connection that is known to be good.
-        _ => {
-            let sender = pool.open().await?;
-            pool.send(sender, request).await?
-        }
-    };
+    let response = pool.exchange(request, repeat).await?;
     let (mut parts, body) = response.into_parts();
     end_to_end(&mut parts.headers);
     parts.version = Version::default();
@@ -170,14 +157,15 @@ async fn forward(pool: &Arc<Pool<ProxyBody>>, request: Request<ProxyBody>) -> Re
     Ok(Response::from_parts(parts, Body::pass(body)))
 }
 
-/// The parts of a request, copied.
-fn copied<B>(request: &Request<B>) -> Parts {
-    let mut copy = Request::new(());
+/// A copy of a request without body.
+fn copied<B>(request: &Request<B>) -> Request<ProxyBody> {
+    let empty = Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync();
+    let mut copy = Request::new(empty);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     copy.headers_mut().clone_from(request.headers());
-    copy.into_parts().0
+    copy
 }
 
 /// An exchange that may turn both connections into one pipe.
@@ -185,8 +173,7 @@ async fn upgraded(pool: &Arc<Pool<ProxyBody>>, request: Request<ProxyBody>, clie
     let Some(client) = client else {
         return Ok(plain(400, "this connection cannot be upgraded"));
     };
-    let sender = pool.open().await?;
-    let mut response = pool.send(sender, request).await?;
+    let mut response = pool.exchange_anew(request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let (mut parts, body) = response.into_parts();
         end_to_end(&mut parts.headers);

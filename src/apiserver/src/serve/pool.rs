@@ -56,8 +56,46 @@ where
         Self { env, target, server_name, config, idle: Mutex::default() }
     }
 
+    /// Sends a request on a kept connection, or on a new one. What was not sent because a kept connection had ended is sent
+    /// on another; what was sent and not answered is repeated once, if there is a `repeat` of it. The answer's body gives
+    /// the connection back when it was read to its end.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn exchange(
+        self: &Arc<Self>,
+        mut request: Request<B>,
+        mut repeat: Option<Request<B>>,
+    ) -> Result<Response<Returning<B>>, Failure> {
+        while let Some(mut sender) = self.kept().await {
+            let mut error = match sender.try_send_request(request).await {
+                Ok(response) => return Ok(self.lend(sender, response)),
+                Err(error) => error,
+            };
+            match (error.take_message(), repeat.take()) {
+                (Some(unsent), again) => (request, repeat) = (unsent, again),
+                (None, Some(again)) => {
+                    request = again;
+                    break;
+                }
+                (None, None) => return Err(unanswered(error.error())),
+            }
+        }
+        self.exchange_anew(request).await
+    }
+
+    /// As [`Pool::exchange`], on a new connection: for requests that may take the connection over.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn exchange_anew(self: &Arc<Self>, request: Request<B>) -> Result<Response<Returning<B>>, Failure> {
+        let mut sender = self.open().await?;
+        let response = sender.send_request(request).await.map_err(|error| unanswered(&error))?;
+        Ok(self.lend(sender, response))
+    }
+
     /// A kept connection that is open, if there is one.
-    pub async fn kept(&self) -> Option<SendRequest<B>> {
+    async fn kept(&self) -> Option<SendRequest<B>> {
         loop {
             let mut sender = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
             if sender.ready().await.is_ok() {
@@ -66,11 +104,7 @@ where
         }
     }
 
-    /// A new connection.
-    ///
-    /// # Errors
-    /// [`Failure::Connect`].
-    pub async fn open(&self) -> Result<SendRequest<B>, Failure> {
+    async fn open(&self) -> Result<SendRequest<B>, Failure> {
         let stream = connect(&self.env, &self.target, &self.server_name, self.config.clone()).await.map_err(Failure::Connect)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| Failure::Connect(error.to_string()))?;
         tokio::spawn(async move {
@@ -81,17 +115,9 @@ where
         Ok(sender)
     }
 
-    /// Sends a request; its answer's body gives the connection back when it was read to its end.
-    ///
-    /// # Errors
-    /// [`Failure::Unanswered`].
-    pub async fn send(self: &Arc<Self>, mut sender: SendRequest<B>, request: Request<B>) -> Result<Response<Returning<B>>, Failure> {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| Failure::Unanswered(if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() }))?;
+    fn lend(self: &Arc<Self>, sender: SendRequest<B>, response: Response<Incoming>) -> Response<Returning<B>> {
         let lent = Some((sender, self.clone()));
-        Ok(response.map(|body| Returning { body, lent }))
+        response.map(|body| Returning { body, lent })
     }
 
     fn give(&self, sender: SendRequest<B>) {
@@ -100,6 +126,10 @@ where
             idle.push(sender);
         }
     }
+}
+
+fn unanswered(error: &hyper::Error) -> Failure {
+    Failure::Unanswered(if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() })
 }
 
 /// The body of an answer, which holds the connection until it ends.

@@ -4,6 +4,7 @@
 //! version labels say, and messages name the labelled version.
 
 mod baseline;
+mod namespace;
 mod restricted;
 
 use serde_json::Value;
@@ -98,6 +99,12 @@ pub fn violations(pod: &Value, level: Level) -> String {
     broken.join(", ")
 }
 
+/// The names alone of the rules that a pod breaks.
+fn reasons(pod: &Value, level: Level) -> String {
+    let broken: Vec<&str> = checks(level).into_iter().filter_map(|check| check(pod)).map(|v| v.reason).collect();
+    broken.join(", ")
+}
+
 /// Where each kind that makes pods keeps the pod's template.
 const TEMPLATES: [(&str, &str, &[&str]); 8] = [
     ("", "replicationcontrollers", &["spec", "template"]),
@@ -111,7 +118,13 @@ const TEMPLATES: [(&str, &str, &[&str]); 8] = [
 ];
 
 pub(super) fn validate(chain: &Chain, attributes: &Attributes, warnings: &mut Vec<Warning>) -> Result<(), ApiError> {
-    if !matches!(attributes.operation, Operation::Create | Operation::Update) || attributes.namespace.is_empty() {
+    if !matches!(attributes.operation, Operation::Create | Operation::Update) {
+        return Ok(());
+    }
+    if attributes.is("", "namespaces") {
+        return namespace::validate(chain, attributes, warnings);
+    }
+    if attributes.namespace.is_empty() {
         return Ok(());
     }
     let Some(object) = &attributes.object else { return Ok(()) };

@@ -146,13 +146,7 @@ impl Client {
         let kept = self.pool(endpoint)?;
         let _permit = kept.permits.acquire().await.map_err(|e| e.to_string())?;
         let request = || request(endpoint, body.clone(), timeout);
-        while let Some(sender) = kept.pool.kept().await {
-            if let Ok(answer) = kept.pool.send(sender, request()?).await {
-                return read(answer).await;
-            }
-        }
-        let sender = kept.pool.open().await.map_err(Failure::into_text)?;
-        let answer = kept.pool.send(sender, request()?).await.map_err(Failure::into_text)?;
+        let answer = kept.pool.exchange(request()?, Some(request()?)).await.map_err(Failure::into_text)?;
         read(answer).await
     }
 

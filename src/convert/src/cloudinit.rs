@@ -268,7 +268,11 @@ mod tests {
 
     #[test]
     fn no_cloud_files() {
-        let source = CloudInitNoCloudSource { user_data_base64: Some("I2Nsb3Vk".into()), network_data: Some("version: 2".into()), ..CloudInitNoCloudSource::default() };
+        let source = CloudInitNoCloudSource {
+            user_data_base64: Some("I2Nsb3Vk".into()),
+            network_data: Some("version: 2".into()),
+            ..CloudInitNoCloudSource::default()
+        };
         let mut vmi = vmi(no_cloud_volume(source));
         vmi.metadata.annotations = Some(BTreeMap::from([("kubevirt.io/instancetype-name".to_owned(), "small".to_owned())]));
         let secrets = Secrets { ssh_keys: vec!["ssh-ed25519 A".into()], ..Secrets::default() };
@@ -287,7 +291,14 @@ mod tests {
         let source = CloudInitConfigDriveSource { user_data: Some("x".into()), ..CloudInitConfigDriveSource::default() };
         let vmi = vmi(Volume { name: "ci".into(), cloud_init_config_drive: Some(source), ..Volume::default() });
         let secrets = Secrets { user_data: Some("from the secret".into()), ..Secrets::default() };
-        let nic = TaggedDevice { r#type: "nic".into(), bus: "pci".into(), address: "0000:01:00.0".into(), mac: "02:00".into(), tags: vec!["t".into()], ..TaggedDevice::default() };
+        let nic = TaggedDevice {
+            r#type: "nic".into(),
+            bus: "pci".into(),
+            address: "0000:01:00.0".into(),
+            mac: "02:00".into(),
+            tags: vec!["t".into()],
+            ..TaggedDevice::default()
+        };
         let medium = medium(&vmi, &secrets, vec![nic]).unwrap().unwrap();
         assert_eq!((medium.label, medium.image), ("config-2", "configdrive.iso"));
         assert_eq!(
@@ -303,14 +314,19 @@ mod tests {
         assert_eq!(medium(&vmi(Volume::default()), &Secrets::default(), Vec::new()).unwrap(), None);
         let empty = vmi(no_cloud_volume(CloudInitNoCloudSource::default()));
         assert_eq!(medium(&empty, &Secrets::default(), Vec::new()).unwrap_err(), CloudInitError::Empty);
-        let garbled = vmi(no_cloud_volume(CloudInitNoCloudSource { user_data_base64: Some("?".into()), ..CloudInitNoCloudSource::default() }));
+        let garbled =
+            vmi(no_cloud_volume(CloudInitNoCloudSource { user_data_base64: Some("?".into()), ..CloudInitNoCloudSource::default() }));
         assert_eq!(medium(&garbled, &Secrets::default(), Vec::new()).unwrap_err().to_string(), "userDataBase64: illegal base64 data");
     }
 
     #[test]
     fn the_first_volume_wins() {
         let mut vmi = vmi(no_cloud_volume(CloudInitNoCloudSource::default()));
-        vmi.spec.volumes.push(Volume { name: "second".into(), cloud_init_config_drive: Some(CloudInitConfigDriveSource::default()), ..Volume::default() });
+        vmi.spec.volumes.push(Volume {
+            name: "second".into(),
+            cloud_init_config_drive: Some(CloudInitConfigDriveSource::default()),
+            ..Volume::default()
+        });
         assert_eq!(volume(&vmi).map(|(v, s)| (v.name.as_str(), s)), Some(("ci", DataSource::NoCloud)));
     }
 }

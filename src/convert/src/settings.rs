@@ -81,7 +81,8 @@ impl<'a> Settings<'a> {
     /// The configured request and limit of a kind of support container; a zero counts as unset.
     pub fn support_resources(self, kind: &str, resource: &str) -> (Option<Quantity>, Option<Quantity>) {
         let Some(support) = self.all().support_container_resources.iter().find(|s| s.r#type == kind) else { return (None, None) };
-        let set = |map: &BTreeMap<String, Quantity>| map.get(resource).filter(|q| quantity::parse(&q.0).is_some_and(|a| !a.is_zero())).cloned();
+        let set =
+            |map: &BTreeMap<String, Quantity>| map.get(resource).filter(|q| quantity::parse(&q.0).is_some_and(|a| !a.is_zero())).cloned();
         (set(&support.resources.requests), set(&support.resources.limits))
     }
 }

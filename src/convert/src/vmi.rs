@@ -68,10 +68,10 @@ pub fn is_on(state: Option<&v1::FeatureState>) -> bool {
 }
 
 /// The product of the CPU topology, factors of zero left out; 0 when there is none.
-pub fn cpu_product(cpu: Option<&v1::CPU>) -> u64 {
+pub fn cpu_product(cpu: Option<&v1::CPU>) -> i64 {
     let Some(cpu) = cpu else { return 0 };
     let factors = [cpu.cores, cpu.sockets, cpu.threads].map(Option::unwrap_or_default);
-    if factors == [0, 0, 0] { 0 } else { factors.into_iter().filter(|f| *f != 0).map(u64::from).product() }
+    if factors == [0, 0, 0] { 0 } else { factors.into_iter().filter(|f| *f != 0).fold(1, |n: i64, f| n.saturating_mul(f.into())) }
 }
 
 /// A request of the VMI's own resources.

@@ -9,16 +9,34 @@ fn sample() -> Domain {
         xmlns_qemu: Some(QEMU_NAMESPACE.into()),
         name: "default_vm".into(),
         memory: Memory::bytes(268_435_456),
-        qemu_commandline: Some(QemuCommandline { env: vec![QemuEnv { name: "A".into(), value: Some("b".into()) }], args: vec![QemuArg { value: "-fw_cfg".into() }, QemuArg { value: "x".into() }] }),
+        qemu_commandline: Some(QemuCommandline {
+            env: vec![QemuEnv { name: "A".into(), value: Some("b".into()) }],
+            args: vec![QemuArg { value: "-fw_cfg".into() }, QemuArg { value: "x".into() }],
+        }),
         metadata: Some(Metadata::default()),
-        features: Some(Features { acpi: Some(Presence {}), smm: Some(Smm::default()), vmport: Some(State::new(false)), ..Features::default() }),
+        features: Some(Features {
+            acpi: Some(Presence {}),
+            smm: Some(Smm::default()),
+            vmport: Some(State::new(false)),
+            ..Features::default()
+        }),
         devices: Devices {
-            interfaces: vec![Interface { kind: "ethernet".into(), alias: Some(Alias::user("default")), rom: Some(Rom { enabled: Some(YesNo::No), ..Rom::default() }), ..Interface::default() }],
+            interfaces: vec![Interface {
+                kind: "ethernet".into(),
+                alias: Some(Alias::user("default")),
+                rom: Some(Rom { enabled: Some(YesNo::No), ..Rom::default() }),
+                ..Interface::default()
+            }],
             disks: vec![Disk {
                 device: "disk".into(),
                 kind: "file".into(),
                 source: DiskSource::file("/d/disk.qcow2"),
-                driver: Some(DiskDriver { name: "qemu".into(), kind: "qcow2".into(), iothreads: Some(DiskIoThreads { threads: vec![DiskIoThread { id: 1 }, DiskIoThread { id: 2 }] }), ..DiskDriver::default() }),
+                driver: Some(DiskDriver {
+                    name: "qemu".into(),
+                    kind: "qcow2".into(),
+                    iothreads: Some(DiskIoThreads { threads: vec![DiskIoThread { id: 1 }, DiskIoThread { id: 2 }] }),
+                    ..DiskDriver::default()
+                }),
                 readonly: Some(Presence {}),
                 alias: Some(Alias::user("root")),
                 ..Disk::default()
@@ -33,10 +51,14 @@ fn sample() -> Domain {
 fn renders_in_the_documented_order() {
     let xml = sample().to_xml();
     let place = |needle: &str| xml.find(needle).unwrap_or_else(|| panic!("{needle} in {xml}"));
-    let order = ["<name>", "<memory ", "<os>", "<devices>", "<interface ", "<disk ", "<qemu:commandline>", "<metadata>", "<features>", "<cpu"];
+    let order =
+        ["<name>", "<memory ", "<os>", "<devices>", "<interface ", "<disk ", "<qemu:commandline>", "<metadata>", "<features>", "<cpu"];
     let places: Vec<usize> = order.iter().map(|n| place(n)).collect();
     assert!(places.is_sorted(), "{places:?}\n{xml}");
-    assert!(xml.starts_with("<domain type=\"kvm\" xmlns:qemu=\"http://libvirt.org/schemas/domain/qemu/1.0\">\n\t<name>default_vm</name>\n"), "{xml}");
+    assert!(
+        xml.starts_with("<domain type=\"kvm\" xmlns:qemu=\"http://libvirt.org/schemas/domain/qemu/1.0\">\n\t<name>default_vm</name>\n"),
+        "{xml}"
+    );
     assert!(xml.contains("\n\t\t<disk device=\"disk\" type=\"file\">\n\t\t\t<source file=\"/d/disk.qcow2\"/>"), "{xml}");
     assert!(xml.contains("<alias name=\"ua-root\"/>"), "{xml}");
     assert!(xml.contains("<kubevirt xmlns=\"http://kubevirt.io\">"), "{xml}");
@@ -81,7 +103,13 @@ fn refuses_what_is_not_a_domain(#[case] text: &str) {
 #[rstest]
 #[case("0000:81:00.1", "0x0000", "0x81", "0x00", "0x1")]
 #[case("00aF:0b:1f.7", "0x00aF", "0x0b", "0x1f", "0x7")]
-fn pci_addresses_keep_their_digits(#[case] text: &str, #[case] domain: &str, #[case] bus: &str, #[case] slot: &str, #[case] function: &str) {
+fn pci_addresses_keep_their_digits(
+    #[case] text: &str,
+    #[case] domain: &str,
+    #[case] bus: &str,
+    #[case] slot: &str,
+    #[case] function: &str,
+) {
     let address = Address::pci(text).unwrap();
     assert_eq!(
         [address.domain, address.bus, address.slot, address.function].map(Option::unwrap_or_default),
@@ -136,7 +164,9 @@ fn hostile() -> impl Strategy<Value = String> {
 
 /// What a reader gives for `text`: characters outside of XML replaced.
 fn carried(text: &str) -> String {
-    text.chars().map(|c| if (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || c == '\u{fffe}' || c == '\u{ffff}' { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || c == '\u{fffe}' || c == '\u{ffff}' { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn trimmed(text: &str) -> &str {

@@ -4,7 +4,7 @@ use api::quantity::Amount;
 use api::v1::VirtualMachineInstance;
 use domain::{Cpu, CpuFeature, CpuModel, CpuTopology, Domain, Numa, NumaCell, Vcpu, VcpuCount, Vcpus};
 
-use super::{Architecture, memory};
+use super::{Architecture, ConvertError, memory};
 use crate::vmi;
 
 const HOST_MODEL: &str = "host-model";
@@ -37,10 +37,16 @@ impl Topology {
     }
 }
 
-pub(super) fn render(vmi: &VirtualMachineInstance, arch: Architecture, topology: &Topology, out: &mut Domain) {
+/// More vCPUs than any hypervisor takes; what is beyond is an error before memory is spent on it.
+const MAX_VCPUS: u32 = 8192;
+
+pub(super) fn render(vmi: &VirtualMachineInstance, arch: Architecture, topology: &Topology, out: &mut Domain) -> Result<(), ConvertError> {
     let max_sockets = vmi.spec.domain.cpu.as_ref().and_then(|c| c.max_sockets).filter(|m| *m != 0 && arch.has_cpu_hotplug());
     let sockets = max_sockets.unwrap_or(topology.sockets);
     let count = Topology { sockets, ..*topology }.vcpus();
+    if count > MAX_VCPUS {
+        return Err(ConvertError::TooMany { what: "vCPUs", most: MAX_VCPUS });
+    }
     if max_sockets.is_some() {
         let plugged = topology.vcpus();
         // Sockets of the current configuration beyond the first can be unplugged as well.
@@ -64,6 +70,7 @@ pub(super) fn render(vmi: &VirtualMachineInstance, arch: Architecture, topology:
             }],
         });
     }
+    Ok(())
 }
 
 fn model(vmi: &VirtualMachineInstance, arch: Architecture) -> Cpu {
@@ -82,11 +89,8 @@ fn model(vmi: &VirtualMachineInstance, arch: Architecture) -> Cpu {
         out.mode = Some("custom".to_owned());
         out.model = Some(CpuModel { name: model.to_owned(), fallback: None });
     }
-    out.features = spec
-        .features
-        .iter()
-        .map(|f| CpuFeature { name: f.name.clone(), policy: f.policy.clone().filter(|p| !p.is_empty()) })
-        .collect();
+    out.features =
+        spec.features.iter().map(|f| CpuFeature { name: f.name.clone(), policy: f.policy.clone().filter(|p| !p.is_empty()) }).collect();
     // QEMU removed MPX, yet older models still name it.
     if arch == Architecture::Amd64 && !from_host && !spec.features.iter().any(|f| f.name == "mpx") {
         out.features.push(CpuFeature { name: "mpx".to_owned(), policy: Some("disable".to_owned()) });

@@ -109,9 +109,10 @@ mod tests {
     /// A host as `{0,4}{1,5} / {2,6}`: cores in braces, cells between slashes.
     pub(crate) fn host(text: &str) -> HostTopology {
         let cells = text.split('/').enumerate().map(|(id, cell)| {
-            let cores = cell.split('{').skip(1).map(|core| {
-                core.trim().trim_end_matches('}').split(',').map(|c| c.trim().parse().unwrap()).collect::<Vec<u32>>()
-            });
+            let cores = cell
+                .split('{')
+                .skip(1)
+                .map(|core| core.trim().trim_end_matches('}').split(',').map(|c| c.trim().parse().unwrap()).collect::<Vec<u32>>());
             let cpus = cores.flat_map(|siblings| siblings.clone().into_iter().map(move |id| HostCpu { id, siblings: siblings.clone() }));
             HostCell { id: id as u32, cpus: cpus.collect(), distances: Vec::new() }
         });

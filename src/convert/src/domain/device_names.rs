@@ -85,7 +85,8 @@ mod tests {
             ..Disk::default()
         };
         let mut vmi = VirtualMachineInstance::default();
-        let lun = Disk { name: "f".to_owned(), lun: Some(LunTarget { bus: Some("scsi".to_owned()), ..LunTarget::default() }), ..Disk::default() };
+        let lun =
+            Disk { name: "f".to_owned(), lun: Some(LunTarget { bus: Some("scsi".to_owned()), ..LunTarget::default() }), ..Disk::default() };
         vmi.spec.domain.devices.disks =
             vec![disk("a", "virtio"), disk("b", "sata"), disk("c", "scsi"), disk("d", "virtio"), disk("e", "usb"), lun];
         assert_eq!(assign(&vmi), ["vda", "sda", "sdb", "vdb", "sdc", "sdd"]);

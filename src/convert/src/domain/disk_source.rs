@@ -66,7 +66,7 @@ pub(super) fn permanent(
     } else if volume.sysprep.is_some() {
         file(disk, RAW, format!("{PRIVATE}/sysprep-disks/{name}.iso"));
     } else if let Some(host) = &volume.host_disk {
-        let path = format!("{PRIVATE}/vmi-disks/{name}/{}", base_name(&host.path));
+        let path = format!("{PRIVATE}/vmi-disks/{name}/{}", base_name(&host.path)?);
         file(disk, RAW, path);
         track_changes(cx, name, disk);
     } else if volume.persistent_volume_claim.is_some() || volume.data_volume.is_some() {

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::v1::{self, VirtualMachineInstance, VolumeStatus};
-use domain::{
-    Address, Alias, BlockIo, Boot, Disk, DiskDriver, DiskTarget, Presence, Reservations, ReservationsSource,
-};
+use domain::{Address, Alias, BlockIo, Boot, Disk, DiskDriver, DiskTarget, Presence, Reservations, ReservationsSource};
 
 use super::cpu::Topology;
 use super::iothreads::IoThreads;

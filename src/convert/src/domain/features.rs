@@ -50,16 +50,10 @@ fn enlightenments(spec: &v1::FeatureHyperv) -> Hyperv {
         synic: state(&spec.synic),
         stimer: spec.synictimer.as_ref().map(|s| Stimer { state: on(s.enabled), direct: state(&s.direct) }),
         reset: state(&spec.reset),
-        vendor_id: spec
-            .vendorid
-            .as_ref()
-            .map(|v| VendorId { state: on(v.enabled), value: v.vendorid.clone().filter(|id| !id.is_empty()) }),
+        vendor_id: spec.vendorid.as_ref().map(|v| VendorId { state: on(v.enabled), value: v.vendorid.clone().filter(|id| !id.is_empty()) }),
         frequencies: state(&spec.frequencies),
         reenlightenment: state(&spec.reenlightenment),
-        tlbflush: spec
-            .tlbflush
-            .as_ref()
-            .map(|t| TlbFlush { state: on(t.enabled), direct: state(&t.direct), extended: state(&t.extended) }),
+        tlbflush: spec.tlbflush.as_ref().map(|t| TlbFlush { state: on(t.enabled), direct: state(&t.direct), extended: state(&t.extended) }),
         ipi: state(&spec.ipi),
         evmcs: state(&spec.evmcs),
     }

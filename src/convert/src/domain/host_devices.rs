@@ -216,9 +216,17 @@ mod tests {
 
     #[test]
     fn an_address_is_given_out_once() {
-        let mut pools = Pools::from_environment([("PCI_RESOURCE_A_COM_X", "0000:01:00.0,0000:02:00.0,"), ("PCI_RESOURCE_A_COM_Y", "0000:01:00.0"), ("HOME", "/")]);
+        let mut pools = Pools::from_environment([
+            ("PCI_RESOURCE_A_COM_X", "0000:01:00.0,0000:02:00.0,"),
+            ("PCI_RESOURCE_A_COM_Y", "0000:01:00.0"),
+            ("HOME", "/"),
+        ]);
         let mut vmi = VirtualMachineInstance::default();
-        let device = |name: &str, resource: &str| v1::HostDevice { name: name.to_owned(), device_name: Some(resource.to_owned()), ..v1::HostDevice::default() };
+        let device = |name: &str, resource: &str| v1::HostDevice {
+            name: name.to_owned(),
+            device_name: Some(resource.to_owned()),
+            ..v1::HostDevice::default()
+        };
         vmi.spec.domain.devices.host_devices = vec![device("one", "a.com/x"), device("two", "a.com/x")];
         let devices = generic(&vmi, &mut pools).unwrap();
         let buses: Vec<_> = devices.iter().map(|d| d.source.address.as_ref().unwrap().bus.clone().unwrap()).collect();
@@ -247,7 +255,8 @@ mod tests {
     #[test]
     fn usb_addresses_have_two_parts() {
         let mut vmi = VirtualMachineInstance::default();
-        vmi.spec.domain.devices.host_devices = vec![v1::HostDevice { name: "k".to_owned(), device_name: Some("kubevirt.io/key".to_owned()), ..v1::HostDevice::default() }];
+        vmi.spec.domain.devices.host_devices =
+            vec![v1::HostDevice { name: "k".to_owned(), device_name: Some("kubevirt.io/key".to_owned()), ..v1::HostDevice::default() }];
         let mut pools = Pools::from_environment([("USB_RESOURCE_KUBEVIRT_IO_KEY", "3:7")]);
         let device = generic(&vmi, &mut pools).unwrap().remove(0);
         assert_eq!(device.alias, Some(Alias::user("usb-host-k")));

@@ -5,9 +5,7 @@
 //! forbids hotplug on ports in use.
 
 use api::v1::VirtualMachineInstance;
-use domain::{
-    Address, Alias, Controller, ControllerTarget, Domain, Interface, InterfaceModel, InterfaceTarget, OnOff, YesNo,
-};
+use domain::{Address, Alias, Controller, ControllerTarget, Domain, Interface, InterfaceModel, InterfaceTarget, OnOff, YesNo};
 
 use super::Architecture;
 use super::placement::pci_devices;

@@ -64,12 +64,7 @@ pub(super) fn render(
     Ok(out)
 }
 
-fn common(
-    vmi: &VirtualMachineInstance,
-    arch: Architecture,
-    topology: &Topology,
-    spec: &v1::Interface,
-) -> Result<Interface, ConvertError> {
+fn common(vmi: &VirtualMachineInstance, arch: Architecture, topology: &Topology, spec: &v1::Interface) -> Result<Interface, ConvertError> {
     let model = spec.model.as_deref().filter(|m| !m.is_empty()).unwrap_or("virtio");
     let mut out = Interface { alias: Some(Alias::user(&spec.name)), ..Interface::default() };
     if model == "virtio" {

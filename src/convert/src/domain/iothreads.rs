@@ -4,8 +4,12 @@ use api::quantity::Amount;
 use api::v1::{self, VirtualMachineInstance};
 use domain::{DiskIoThread, DiskIoThreads};
 
+use super::ConvertError;
 use super::disks::{bus_of, is_on_bus};
 use crate::vmi;
+
+/// More threads than make sense; what is beyond is an error before memory is spent on it.
+const MAX_THREADS: u32 = 1024;
 
 /// How disks share I/O threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +34,18 @@ fn is_dedicated(disk: &v1::Disk) -> bool {
 
 impl IoThreads {
     /// The threads of a VMI; `None` where disks run on the emulator's own.
-    pub(super) fn plan(vmi: &VirtualMachineInstance) -> Option<Self> {
+    pub(super) fn plan(vmi: &VirtualMachineInstance) -> Result<Option<Self>, ConvertError> {
         let disks = &vmi.spec.domain.devices.disks;
         let policy = vmi.spec.domain.io_threads_policy.as_deref();
         if policy.is_none() && !disks.iter().any(is_dedicated) {
-            return None;
+            return Ok(None);
         }
         let pool = vmi::supplemental_threads(vmi);
         if vmi::has_supplemental_pool(vmi) && pool > 0 {
-            return Some(Self::Pool { count: pool });
+            if pool > MAX_THREADS {
+                return Err(ConvertError::TooMany { what: "I/O threads", most: MAX_THREADS });
+            }
+            return Ok(Some(Self::Pool { count: pool }));
         }
         let limit = match policy {
             None | Some("shared") => 1,
@@ -56,7 +63,7 @@ impl IoThreads {
         if shared.saturating_add(dedicated) > limit {
             shared = limit.saturating_sub(dedicated).max(1);
         }
-        Some(Self::Assigned { shared, dedicated })
+        Ok(Some(Self::Assigned { shared, dedicated }))
     }
 
     /// The number of threads.
@@ -97,9 +104,7 @@ impl Turns {
             return (None, None);
         }
         match self.threads {
-            IoThreads::Pool { count } => {
-                (None, Some(DiskIoThreads { threads: (1..=count).map(|id| DiskIoThread { id }).collect() }))
-            }
+            IoThreads::Pool { count } => (None, Some(DiskIoThreads { threads: (1..=count).map(|id| DiskIoThread { id }).collect() })),
             IoThreads::Assigned { shared, .. } if is_dedicated(disk) => {
                 let thread = shared + self.next_dedicated;
                 self.next_dedicated += 1;
@@ -144,7 +149,13 @@ mod tests {
     #[case(Some("auto"), Some("1"), "v v v v", Some(2), "1 2 1 2")]
     #[case(Some("auto"), Some("2"), "v v* v", Some(3), "1 3 2")]
     #[case(Some("auto"), None, "v* v* s s v", Some(3), "2 3 - - 1")]
-    fn threads(#[case] policy: Option<&str>, #[case] cpus: Option<&str>, #[case] disks: &str, #[case] total: Option<u32>, #[case] ids: &str) {
+    fn threads(
+        #[case] policy: Option<&str>,
+        #[case] cpus: Option<&str>,
+        #[case] disks: &str,
+        #[case] total: Option<u32>,
+        #[case] ids: &str,
+    ) {
         let mut vmi = VirtualMachineInstance::default();
         vmi.spec.domain.io_threads_policy = policy.map(ToOwned::to_owned);
         vmi.spec.domain.devices.disks = disks.split(' ').map(disk).collect();
@@ -152,7 +163,7 @@ mod tests {
             let requests = &mut vmi.spec.domain.resources.get_or_insert_default().requests;
             requests.insert("cpu".to_owned(), k8s_openapi::apimachinery::pkg::api::resource::Quantity(cpus.to_owned()));
         }
-        let plan = IoThreads::plan(&vmi);
+        let plan = IoThreads::plan(&vmi).unwrap();
         assert_eq!(plan.map(|p| p.total()), total);
         let mut turns = plan.map(|p| p.hand_out());
         let got: Vec<String> = vmi
@@ -171,7 +182,7 @@ mod tests {
         let mut vmi = VirtualMachineInstance::default();
         vmi.spec.domain.io_threads_policy = Some("supplementalPool".to_owned());
         vmi.spec.domain.io_threads = Some(v1::DiskIOThreads { supplemental_pool_thread_count: Some(2) });
-        let plan = IoThreads::plan(&vmi).unwrap();
+        let plan = IoThreads::plan(&vmi).unwrap().unwrap();
         assert_eq!(plan.total(), 2);
         let mut turns = plan.hand_out();
         assert_eq!(turns.next(&disk("v")).1.unwrap().threads.iter().map(|t| t.id).collect::<Vec<_>>(), [1, 2]);

@@ -38,7 +38,7 @@ use api::v1::VirtualMachineInstance;
 use domain::{BadPciAddress, Domain, Metadata, QEMU_NAMESPACE};
 
 pub use architecture::Architecture;
-pub use context::{BlockSizes, Context, ContainerDiskFormat, HostCell, HostCpu, HostTopology, Hypervisor, Smbios, parse_cpu_list};
+pub use context::{BlockSizes, ContainerDiskFormat, Context, HostCell, HostCpu, HostTopology, Hypervisor, Smbios, parse_cpu_list};
 pub use interfaces::attachments as interface_attachments;
 
 use crate::vmi;
@@ -49,6 +49,17 @@ pub enum ConvertError {
     /// The hypervisor's device is missing and emulation is not allowed.
     #[error("{0} not present and emulation is not allowed")]
     HypervisorMissing(&'static str),
+    /// A name that is no name of a file, where one becomes part of a path.
+    #[error("{0:?} can not be used in a path")]
+    UnsafeName(String),
+    /// More than a guest can have.
+    #[error("a guest can not have more than {most} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The most.
+        most: u32,
+    },
     /// A quantity of memory below zero.
     #[error("Memory size '{0}' must be greater than or equal to 0")]
     NegativeMemory(String),
@@ -204,6 +215,7 @@ pub enum ConvertError {
 /// # Errors
 /// [`ConvertError`].
 pub fn domain(vmi: &VirtualMachineInstance, cx: &Context) -> Result<Domain, ConvertError> {
+    os::check_names(vmi)?;
     let arch = cx.guest_architecture(vmi);
     let mut out = Domain {
         name: vmi::domain_name(vmi),
@@ -222,13 +234,13 @@ pub fn domain(vmi: &VirtualMachineInstance, cx: &Context) -> Result<Domain, Conv
     out.features = Some(features::render(vmi, arch));
     out.sysinfo = Some(os::sysinfo(vmi, cx));
     out.os = os::render(vmi, cx, arch)?;
-    let threads = iothreads::IoThreads::plan(vmi);
+    let threads = iothreads::IoThreads::plan(vmi)?;
     out.devices.disks = disks::render(vmi, cx, arch, &topology, threads.as_ref())?;
     controllers::render(vmi, cx, arch, &topology, threads.as_ref(), &mut out.devices);
     out.qemu_commandline = os::qemu_commandline(vmi, cx, arch);
     out.iothreads = threads.as_ref().map(iothreads::IoThreads::total);
     memory::render(vmi, arch, &mut out)?;
-    cpu::render(vmi, arch, &topology, &mut out);
+    cpu::render(vmi, arch, &topology, &mut out)?;
     out.on_reboot = os::on_reboot(vmi);
     out.iommufd = cx.iommufd.then(security::iommufd);
     out.kind = hypervisor(vmi, cx)?;

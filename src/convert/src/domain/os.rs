@@ -38,7 +38,7 @@ pub(super) fn render(vmi: &VirtualMachineInstance, cx: &Context, arch: Architect
         out.bios = Some(Bios { use_serial: Some(YesNo::Yes) });
     }
     if let Some(boot) = &firmware.kernel_boot {
-        kernel_boot(boot, &mut out);
+        kernel_boot(boot, &mut out)?;
     }
     if let Some(acpi) = &firmware.acpi {
         out.acpi = Some(acpi_tables(vmi, acpi)?);
@@ -54,8 +54,7 @@ fn firmware(vmi: &VirtualMachineInstance, cx: &Context, arch: Architecture, out:
         let feature = |name: &str| FirmwareFeature { enabled: YesNo::Yes, name: name.to_owned() };
         out.firmware = Some("efi".to_owned());
         out.firmware_features = Some(FirmwareFeatures { features: vec![feature("secure-boot"), feature("enrolled-keys")] });
-        out.nvram =
-            (arch != Architecture::Arm64).then(|| Nvram { format: Some("raw".to_owned()), path: nvram, ..Nvram::default() });
+        out.nvram = (arch != Architecture::Arm64).then(|| Nvram { format: Some("raw".to_owned()), path: nvram, ..Nvram::default() });
         return Ok(());
     }
     let firmware = cx.efi.as_ref().ok_or_else(|| efi::missing(vmi))?;
@@ -68,25 +67,48 @@ fn firmware(vmi: &VirtualMachineInstance, cx: &Context, arch: Architecture, out:
         path: firmware.code.clone(),
         ..Loader::default()
     });
-    out.nvram = firmware.vars.clone().filter(|_| !stateless).map(|template| Nvram { template: Some(template), path: nvram, ..Nvram::default() });
+    out.nvram =
+        firmware.vars.clone().filter(|_| !stateless).map(|template| Nvram { template: Some(template), path: nvram, ..Nvram::default() });
     Ok(())
 }
 
-fn kernel_boot(boot: &v1::KernelBoot, out: &mut Os) {
-    let artifact = |path: &Option<String>| {
-        let path = path.as_deref().filter(|p| !p.is_empty())?;
-        Some(format!("{CONTAINER_DISKS}/kernel-boot/{}", base_name(path)))
+fn kernel_boot(boot: &v1::KernelBoot, out: &mut Os) -> Result<(), ConvertError> {
+    let artifact = |path: &Option<String>| -> Result<Option<String>, ConvertError> {
+        let Some(path) = path.as_deref().filter(|p| !p.is_empty()) else { return Ok(None) };
+        Ok(Some(format!("{CONTAINER_DISKS}/kernel-boot/{}", base_name(path)?)))
     };
     if let Some(container) = &boot.container {
-        out.kernel = artifact(&container.kernel_path);
-        out.initrd = artifact(&container.initrd_path);
+        out.kernel = artifact(&container.kernel_path)?;
+        out.initrd = artifact(&container.initrd_path)?;
     }
     out.cmdline = boot.kernel_args.clone().filter(|a| !a.is_empty());
+    Ok(())
 }
 
 /// The last element of a path.
-pub(super) fn base_name(path: &str) -> &str {
-    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+///
+/// # Errors
+/// [`ConvertError::UnsafeName`] when that is no name of a file.
+pub(super) fn base_name(path: &str) -> Result<&str, ConvertError> {
+    file_name(path.trim_end_matches('/').rsplit('/').next().unwrap_or_default())
+}
+
+/// A name that becomes part of a path, as long as it stays in its folder.
+pub(super) fn file_name(name: &str) -> Result<&str, ConvertError> {
+    if matches!(name, "" | "." | "..") || name.contains(['/', '\0']) {
+        return Err(ConvertError::UnsafeName(name.to_owned()));
+    }
+    Ok(name)
+}
+
+/// Refuses names that would lead out of the folders they name files in; the API refuses them before.
+pub(super) fn check_names(vmi: &VirtualMachineInstance) -> Result<(), ConvertError> {
+    let devices = &vmi.spec.domain.devices;
+    let volumes = vmi.spec.volumes.iter().map(|v| v.name.as_str());
+    let disks = devices.disks.iter().map(|d| d.name.as_str());
+    let folders = devices.filesystems.iter().map(|f| f.name.as_str());
+    let own = [vmi::name(vmi), vmi::namespace(vmi)];
+    own.into_iter().chain(volumes).chain(disks).chain(folders).try_for_each(|name| file_name(name).map(drop))
 }
 
 fn acpi_tables(vmi: &VirtualMachineInstance, acpi: &v1::ACPI) -> Result<AcpiTables, ConvertError> {

@@ -26,12 +26,7 @@ fn sockets(vmi: &VirtualMachineInstance) -> String {
 }
 
 /// Everything that depends on the VMI alone.
-pub(super) fn render(
-    vmi: &VirtualMachineInstance,
-    cx: &Context,
-    arch: Architecture,
-    out: &mut Devices,
-) -> Result<(), ConvertError> {
+pub(super) fn render(vmi: &VirtualMachineInstance, cx: &Context, arch: Architecture, out: &mut Devices) -> Result<(), ConvertError> {
     let spec = &vmi.spec.domain.devices;
     let driver = virtio_iommu(vmi).map(|iommu| VirtioDriver { iommu: Some(iommu) });
     if vmi::has_tpm(vmi) {
@@ -39,7 +34,8 @@ pub(super) fn render(
     }
     if let Some(address) = vmi.status.as_ref().and_then(|s| s.vsockcid) {
         let address = Some(if cx.vsock_is_local { LOCAL_CID } else { address });
-        out.vsock = Some(Vsock { model: Some("virtio-non-transitional".to_owned()), cid: Cid { auto: YesNo::No, address }, ..Vsock::default() });
+        out.vsock =
+            Some(Vsock { model: Some("virtio-non-transitional".to_owned()), cid: Cid { auto: YesNo::No, address }, ..Vsock::default() });
     }
     channels(vmi, out);
     if spec.rng.is_some() {
@@ -62,7 +58,8 @@ pub(super) fn render(
         }
         out.sounds.push(Sound { model: model.to_owned(), alias: Some(Alias::user(&sound.name)), address: None });
     }
-    out.panics = spec.panic_devices.iter().map(|p| Panic { model: p.model.clone().filter(|m| !m.is_empty()), ..Panic::default() }).collect();
+    out.panics =
+        spec.panic_devices.iter().map(|p| Panic { model: p.model.clone().filter(|m| !m.is_empty()), ..Panic::default() }).collect();
     out.filesystems = spec.filesystems.iter().map(|f| filesystem(&f.name)).collect();
     if spec.client_passthrough.is_some() {
         let directory = sockets(vmi);
@@ -82,11 +79,7 @@ fn tpm(vmi: &VirtualMachineInstance) -> Tpm {
     let persistent = vmi::has_persistent_tpm(vmi);
     Tpm {
         model: if persistent { "tpm-crb" } else { "tpm-tis" }.to_owned(),
-        backend: TpmBackend {
-            kind: "emulator".to_owned(),
-            version: "2.0".to_owned(),
-            persistent_state: persistent.then_some(YesNo::Yes),
-        },
+        backend: TpmBackend { kind: "emulator".to_owned(), version: "2.0".to_owned(), persistent_state: persistent.then_some(YesNo::Yes) },
         ..Tpm::default()
     }
 }

@@ -32,9 +32,7 @@ pub(super) fn adjust(vmi: &VirtualMachineInstance, cx: &Context, arch: Architect
 /// address of another kind are left out.
 pub(super) fn pci_devices(devices: &mut Devices) -> Vec<&mut Option<Address>> {
     let Devices { interfaces, host_devices, controllers, disks, inputs, watchdogs, rng, mem_balloon, .. } = devices;
-    let root = |c: &Controller| {
-        c.kind == "pci" && matches!(c.model.as_deref(), Some("pci-root" | "pcie-root" | "pcie-expander-bus"))
-    };
+    let root = |c: &Controller| c.kind == "pci" && matches!(c.model.as_deref(), Some("pci-root" | "pcie-root" | "pcie-expander-bus"));
     interfaces
         .iter_mut()
         .map(|i| &mut i.address)
@@ -159,12 +157,16 @@ fn guest_cells(cx: &Context, out: &Domain) -> BTreeMap<u32, u32> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{HostDeviceSource, NumaTune, MemNode};
+    use domain::{HostDeviceSource, MemNode, NumaTune};
 
     use super::*;
 
     fn device(source: &str) -> HostDevice {
-        HostDevice { kind: "pci".into(), source: HostDeviceSource { address: Some(Address::pci(source).unwrap()) }, ..HostDevice::default() }
+        HostDevice {
+            kind: "pci".into(),
+            source: HostDeviceSource { address: Some(Address::pci(source).unwrap()) },
+            ..HostDevice::default()
+        }
     }
 
     /// Index, model and bus number of a controller.

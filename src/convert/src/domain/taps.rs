@@ -47,7 +47,10 @@ mod tests {
             ..Interface::default()
         };
         let mut domain = Domain {
-            devices: Devices { interfaces: vec![interface("a", None), interface("b", Some("02:00:00:00:00:01")), interface("c", None)], ..Devices::default() },
+            devices: Devices {
+                interfaces: vec![interface("a", None), interface("b", Some("02:00:00:00:00:01")), interface("c", None)],
+                ..Devices::default()
+            },
             ..Domain::default()
         };
         let tap = |device: &str| Tap { device: device.into(), mac: "02:00:00:00:00:99".into(), mtu: 1450 };
@@ -56,17 +59,26 @@ mod tests {
             .devices
             .interfaces
             .iter()
-            .map(|i| (i.mac.as_ref().map(|m| m.address.as_str()), i.target.as_ref().map(|t| t.dev.as_str()), i.mtu.as_ref().map(|m| m.size)))
+            .map(|i| {
+                (i.mac.as_ref().map(|m| m.address.as_str()), i.target.as_ref().map(|t| t.dev.as_str()), i.mtu.as_ref().map(|m| m.size))
+            })
             .collect();
         assert_eq!(
             got,
-            [(Some("02:00:00:00:00:99"), Some("tap0"), Some(1450)), (Some("02:00:00:00:00:01"), Some("tapx"), Some(1450)), (None, None, None)]
+            [
+                (Some("02:00:00:00:00:99"), Some("tap0"), Some(1450)),
+                (Some("02:00:00:00:00:01"), Some("tapx"), Some(1450)),
+                (None, None, None)
+            ]
         );
     }
 
     #[test]
     fn taps_are_named_after_the_pods_interface() {
         assert_eq!(device_name(true, "eth0"), "tap0");
-        assert_eq!(device_name(false, &crate::vmi::pod_interface_name("red")), format!("tap{}", &crate::vmi::pod_interface_name("red")[3..]));
+        assert_eq!(
+            device_name(false, &crate::vmi::pod_interface_name("red")),
+            format!("tap{}", &crate::vmi::pod_interface_name("red")[3..])
+        );
     }
 }

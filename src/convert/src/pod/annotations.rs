@@ -4,11 +4,25 @@ use std::collections::BTreeMap;
 
 use api::config::ClusterConfig;
 use api::v1::VirtualMachineInstance;
+use serde::Serialize;
 use serde_json::json;
 
 use super::{Context, PodError};
 use crate::settings::Settings;
 use crate::vmi;
+
+/// A network Multus is to attach; its fields in the order in which clients see them.
+#[derive(Serialize)]
+struct NetworkElement<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mac: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<String>,
+    #[serde(rename = "cni-args", skip_serializing_if = "Option::is_none")]
+    arguments: Option<BTreeMap<&'static str, &'a str>>,
+}
 
 /// Multus networks, Istio's redirection.
 ///
@@ -22,17 +36,21 @@ pub fn network_annotations(vmi: &VirtualMachineInstance, cx: &Context<'_>) -> Re
         let multus = vmi::network(vmi, &interface.name).and_then(|n| n.multus.as_ref());
         if let Some(multus) = multus.filter(|m| m.default != Some(true)) {
             let (namespace, name) = multus.network_name.split_once('/').unwrap_or((vmi::namespace(vmi), &multus.network_name));
-            let mut element = json!({"name": name, "namespace": namespace, "interface": vmi::pod_interface_name(&interface.name)});
-            if let (Some(mac), Some(fields)) = (interface.mac_address.as_ref().filter(|m| !m.is_empty()), element.as_object_mut()) {
-                fields.insert("mac".to_owned(), json!(mac));
-            }
+            let element = NetworkElement {
+                name,
+                namespace,
+                mac: interface.mac_address.as_deref().filter(|m| !m.is_empty()),
+                interface: Some(vmi::pod_interface_name(&interface.name)),
+                arguments: None,
+            };
             networks.push((position(vmi, &interface.name), element));
         }
         if let Some(plugin) = &interface.binding {
             let registered = settings.binding(&plugin.name).ok_or_else(|| PodError::BindingNotRegistered(plugin.name.clone()))?;
             if let Some(definition) = registered.network_attachment_definition.as_deref().filter(|d| !d.is_empty()) {
                 let (namespace, name) = definition.split_once('/').unwrap_or((vmi::namespace(vmi), definition));
-                let element = json!({"name": name, "namespace": namespace, "cni-args": {"logicNetworkName": interface.name}});
+                let arguments = Some(BTreeMap::from([("logicNetworkName", interface.name.as_str())]));
+                let element = NetworkElement { name, namespace, mac: None, interface: None, arguments };
                 networks.push((position(vmi, &interface.name), element));
             }
         }
@@ -40,7 +58,8 @@ pub fn network_annotations(vmi: &VirtualMachineInstance, cx: &Context<'_>) -> Re
     networks.sort_by_key(|(place, _)| *place);
     if !networks.is_empty() {
         let list: Vec<_> = networks.into_iter().map(|(_, element)| element).collect();
-        annotations.insert("k8s.v1.cni.cncf.io/networks".to_owned(), json!(list).to_string());
+        // Texts and maps of them: there is nothing that cannot be written.
+        annotations.insert("k8s.v1.cni.cncf.io/networks".to_owned(), serde_json::to_string(&list).unwrap_or_default());
     }
     if let Some(multus) = vmi.spec.networks.iter().find_map(|n| n.multus.as_ref().filter(|m| m.default == Some(true))) {
         annotations.insert("v1.multus-cni.io/default-network".to_owned(), multus.network_name.clone());

@@ -49,10 +49,10 @@ pub fn attachment_pod(
         let Some(claim_name) = pvc.or(volume.data_volume.as_ref().map(|d| &d.name)).or(memory_dump) else { continue };
         list.push(claim_volume(&volume.name, claim_name));
         match claims.get(&volume.name) {
-            Some(claim) if claim.block => container.volume_devices.get_or_insert_default().push(VolumeDevice {
-                name: volume.name.clone(),
-                device_path: format!("/path/{}/{}", volume.name, claim.uid),
-            }),
+            Some(claim) if claim.block => container
+                .volume_devices
+                .get_or_insert_default()
+                .push(VolumeDevice { name: volume.name.clone(), device_path: format!("/path/{}/{}", volume.name, claim.uid) }),
             // What the guest has already needs no mount to be found by.
             Some(_) if !arrived(&volume.name) => container.volume_mounts.get_or_insert_default().push(VolumeMount {
                 name: volume.name.clone(),
@@ -138,7 +138,8 @@ fn level(vmi: &VirtualMachineInstance) -> Result<String, PodError> {
     const WITHOUT_CATEGORIES: &str = "s0";
     let status = vmi.status.as_ref();
     let own = status.and_then(|s| s.selinux_context.as_deref()).filter(|c| !c.is_empty());
-    let source = status.and_then(|s| s.migration_state.as_ref()?.source_state.as_ref()?.selinux_context.as_deref()).filter(|c| !c.is_empty());
+    let source =
+        status.and_then(|s| s.migration_state.as_ref()?.source_state.as_ref()?.selinux_context.as_deref()).filter(|c| !c.is_empty());
     match own.or(source) {
         Some("none") => Ok(WITHOUT_CATEGORIES.to_owned()),
         Some(context) => selinux_level(context).map(ToOwned::to_owned),
@@ -270,7 +271,8 @@ mod tests {
         };
         let volumes = [volume("there"), volume("new"), volume("raw"), volume("empty")];
         let claim = |block| Claim { uid: "uid".into(), block, read_write_many: false };
-        let claims = BTreeMap::from([("there".to_owned(), claim(false)), ("new".to_owned(), claim(false)), ("raw".to_owned(), claim(true))]);
+        let claims =
+            BTreeMap::from([("there".to_owned(), claim(false)), ("new".to_owned(), claim(false)), ("raw".to_owned(), claim(true))]);
         let list: Vec<&v1::Volume> = volumes.iter().collect();
         let pod = attachment_pod(&vmi, &list, &Pod::default(), &claims, &ClusterConfig::default(), "i").unwrap();
         let spec = pod.spec.unwrap();

@@ -30,7 +30,8 @@ pub(super) fn render(vmi: &VirtualMachineInstance, cx: &Context<'_>) -> Result<(
     let mut mounts = vec![state("/run/kubevirt-private/backend-storage-meta".to_owned(), "meta")];
     if non_root {
         // Directories above the mounts, which the launcher must be able to write to.
-        for (name, path) in [("private-libvirt", format!("{PRIVATE}/libvirt")), ("private-libvirt-qemu", format!("{PRIVATE}/libvirt/qemu"))] {
+        for (name, path) in [("private-libvirt", format!("{PRIVATE}/libvirt")), ("private-libvirt-qemu", format!("{PRIVATE}/libvirt/qemu"))]
+        {
             volumes.push(Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() });
             mounts.push(VolumeMount { name: name.to_owned(), mount_path: path, ..VolumeMount::default() });
         }

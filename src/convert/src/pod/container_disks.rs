@@ -3,8 +3,8 @@
 use api::v1::{KernelBootContainer, VirtualMachineInstance};
 use k8s_openapi::api::core::v1::{Container, ImageVolumeSource, Volume, VolumeMount};
 
-use super::{Context, security};
 use super::support::{Support, unprivileged};
+use super::{Context, security};
 use crate::paths::{EPHEMERAL, IMAGE_VOLUMES, KERNEL_BOOT, KERNEL_BOOT_VOLUME};
 use crate::settings::Settings;
 use crate::vmi;
@@ -42,7 +42,13 @@ pub(super) fn kernel_boot(vmi: &VirtualMachineInstance) -> Option<&KernelBootCon
 fn images<'a>(vmi: &'a VirtualMachineInstance, cx: &Context<'_>) -> Vec<Image<'a>> {
     let disks = vmi.spec.volumes.iter().enumerate().filter_map(|(index, volume)| {
         let disk = volume.container_disk.as_ref().filter(|_| volume.name != KERNEL_BOOT_VOLUME)?;
-        Some((volume.name.as_str(), &disk.image, disk.image_pull_policy.as_ref(), format!("disk_{index}"), format!("{IMAGE_VOLUMES}/disk_{index}")))
+        Some((
+            volume.name.as_str(),
+            &disk.image,
+            disk.image_pull_policy.as_ref(),
+            format!("disk_{index}"),
+            format!("{IMAGE_VOLUMES}/disk_{index}"),
+        ))
     });
     let kernel = kernel_boot(vmi)
         .map(|k| (KERNEL_BOOT_VOLUME, &k.image, k.image_pull_policy.as_ref(), "kernel-boot".to_owned(), KERNEL_BOOT.to_owned()));
@@ -84,7 +90,12 @@ pub(super) fn image_volumes(vmi: &VirtualMachineInstance, cx: &Context<'_>, sett
     }
     let mounts = images
         .iter()
-        .map(|i| VolumeMount { name: i.volume.to_owned(), mount_path: i.mount_path.clone(), read_only: Some(true), ..VolumeMount::default() })
+        .map(|i| VolumeMount {
+            name: i.volume.to_owned(),
+            mount_path: i.mount_path.clone(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        })
         .collect();
     (volumes, mounts)
 }

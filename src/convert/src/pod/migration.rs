@@ -186,7 +186,8 @@ mod tests {
     #[test]
     fn a_guest_that_migrated_before_keeps_its_choice_of_nodes() {
         let label = |key: &str| (key.to_owned(), "true".to_owned());
-        let node = BTreeMap::from([label("host-model-cpu.node.kubevirt.io/Skylake"), label("host-model-required-features.node.kubevirt.io/avx")]);
+        let node =
+            BTreeMap::from([label("host-model-cpu.node.kubevirt.io/Skylake"), label("host-model-required-features.node.kubevirt.io/avx")]);
         let nothing = BTreeMap::new();
         let mut migration = Migration {
             name: "m",
@@ -203,7 +204,10 @@ mod tests {
         assert_eq!(labels, ["cpu-feature.node.kubevirt.io/avx", "cpu-model-migration.node.kubevirt.io/Skylake"]);
         let before = BTreeMap::from([label("cpu-model-migration.node.kubevirt.io/Haswell"), label("disk")]);
         migration.source_pod_node_selector = &before;
-        assert_eq!(host_model_labels(&migration).unwrap().into_keys().collect::<Vec<_>>(), ["cpu-model-migration.node.kubevirt.io/Haswell"]);
+        assert_eq!(
+            host_model_labels(&migration).unwrap().into_keys().collect::<Vec<_>>(),
+            ["cpu-model-migration.node.kubevirt.io/Haswell"]
+        );
         migration.source_pod_node_selector = &nothing;
         migration.source_node_labels = &nothing;
         assert_eq!(host_model_labels(&migration), Err(PodError::HostModelUnknown));

@@ -31,19 +31,19 @@ const PASST_MI: i64 = 250;
 pub fn memory_overhead(vmi: &VirtualMachineInstance, settings: Settings<'_>) -> Amount {
     let domain = &vmi.spec.domain;
     let devices = &domain.devices;
-    let mi = |n: i64| Amount::bytes(n * MI);
+    let mi = |n: i64| Amount::bytes(n.saturating_mul(MI));
     let requested = vmi::request(vmi, "memory").map_or(0, Amount::value);
     // One page table entry of 8 bytes for each 4 KiB, over kilobytes rounded up.
     let page_tables = ceil_kilo(requested) * 1000 / 512;
-    let mut overhead = Amount::default().plus(Amount::whole(page_tables));
+    let mut overhead = Amount::default().plus(Amount::whole(page_tables as i64));
     for process in PROCESSES_MI {
         overhead = overhead.plus(mi(process));
     }
     let vcpus = match &domain.cpu {
-        Some(cpu) => vmi::cpu_product(Some(cpu)) as i64,
+        Some(cpu) => vmi::cpu_product(Some(cpu)),
         None => vmi::limit(vmi, "cpu").or_else(|| vmi::request(vmi, "cpu")).map_or(0, Amount::value),
     };
-    overhead = overhead.plus(mi(PER_VCPU_MI * vcpus.max(1))).plus(mi(IOTHREAD_MI));
+    overhead = overhead.plus(mi(PER_VCPU_MI.saturating_mul(vcpus.max(1)))).plus(mi(IOTHREAD_MI));
     if vmi::unless_off(devices.autoattach_graphics_device) {
         overhead = overhead.plus(mi(GRAPHICS_MI));
     }
@@ -56,7 +56,8 @@ pub fn memory_overhead(vmi: &VirtualMachineInstance, settings: Settings<'_>) -> 
     if vmi.spec.volumes.iter().any(|v| v.downward_metrics.is_some()) {
         overhead = overhead.plus(mi(DOWNWARD_METRICS_MI));
     }
-    let exec_probes = [&vmi.spec.liveness_probe, &vmi.spec.readiness_probe].into_iter().flatten().filter(|p| p.exec.is_some()).count() as i64;
+    let exec_probes =
+        [&vmi.spec.liveness_probe, &vmi.spec.readiness_probe].into_iter().flatten().filter(|p| p.exec.is_some()).count() as i64;
     if exec_probes > 0 {
         overhead = overhead.plus(mi(EXEC_PROBE_MI * exec_probes + EXEC_PROBES_ONCE_MI));
     }
@@ -74,7 +75,7 @@ pub fn memory_overhead(vmi: &VirtualMachineInstance, settings: Settings<'_>) -> 
     }
     if let Some(ratio) = settings.overhead_ratio() {
         let kilos = ceil_kilo(overhead.value());
-        let more = (kilos as f64 * (ratio - 1.0)) as i64 * 1000;
+        let more = ((kilos as f64 * (ratio - 1.0)) as i64).saturating_mul(1000);
         overhead = overhead.plus(Amount::whole(more));
     }
     overhead
@@ -108,7 +109,7 @@ pub(crate) fn is_guaranteed(vmi: &VirtualMachineInstance) -> bool {
     memory && request_cpu != 0 && request_cpu == limit_cpu
 }
 
-/// Bytes in kilobytes, rounded up.
-fn ceil_kilo(bytes: i64) -> i64 {
-    bytes.div_euclid(1000) + i64::from(bytes.rem_euclid(1000) != 0)
+/// Bytes in kilobytes, rounded up; wide enough for any request.
+fn ceil_kilo(bytes: i64) -> i128 {
+    i128::from(bytes.div_euclid(1000)) + i128::from(bytes.rem_euclid(1000) != 0)
 }

@@ -47,13 +47,8 @@ fn wrapped(vmi: &VirtualMachineInstance, exec: &ExecAction, timeout: i32) -> (Ve
 }
 
 fn agent_command(vmi: &VirtualMachineInstance, timeout: i32, tail: &[String]) -> Vec<String> {
-    let mut command = vec![
-        "virt-probe".to_owned(),
-        "--domainName".to_owned(),
-        vmi::domain_name(vmi),
-        "--timeoutSeconds".to_owned(),
-        timeout.to_string(),
-    ];
+    let mut command =
+        vec!["virt-probe".to_owned(), "--domainName".to_owned(), vmi::domain_name(vmi), "--timeoutSeconds".to_owned(), timeout.to_string()];
     command.extend_from_slice(tail);
     command
 }

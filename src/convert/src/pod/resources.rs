@@ -103,10 +103,10 @@ impl Renderer {
 
     /// §5.3.
     fn dedicated_cpus(&mut self, vmi: &VirtualMachineInstance) {
-        let vcpus = vmi::cpu_product(vmi.spec.domain.cpu.as_ref()) as i64;
+        let vcpus = vmi::cpu_product(vmi.spec.domain.cpu.as_ref());
         let threads = i64::from(vmi::supplemental_threads(vmi));
         if vcpus != 0 {
-            let total = Amount::whole(vcpus + threads);
+            let total = Amount::whole(vcpus.saturating_add(threads));
             self.limits.insert("cpu".to_owned(), total);
             self.requests.insert("cpu".to_owned(), total);
         } else {
@@ -120,7 +120,7 @@ impl Renderer {
             // The threads of the pool are in the limit already and are counted again, as upstream does.
             let additional = if vmi::has_supplemental_pool(vmi) { threads } else { 0 };
             let limit = self.limits.get("cpu").map_or(0, |c| c.value());
-            let emulator = if vmi::wants_even_parity(vmi) && (limit + additional) % 2 == 0 { 2 } else { 1 };
+            let emulator = if vmi::wants_even_parity(vmi) && limit.wrapping_add(additional) % 2 == 0 { 2 } else { 1 };
             add(&mut self.limits, "cpu", Amount::whole(emulator));
             if let Some(cpu) = self.requests.get_mut("cpu") {
                 *cpu = cpu.plus(Amount::whole(emulator));
@@ -134,7 +134,7 @@ impl Renderer {
     /// §5.4: a share of a CPU for each vCPU, and a limit where the namespace wants one.
     fn shared_cpus(&mut self, vmi: &VirtualMachineInstance, cx: &Context<'_>, settings: Settings<'_>) {
         let vcpus = if vmi.spec.domain.cpu.is_some() { vmi::cpu_product(vmi.spec.domain.cpu.as_ref()) } else { 1 };
-        let total = vcpus + u64::from(vmi::supplemental_threads(vmi));
+        let total = vcpus.saturating_add(vmi::supplemental_threads(vmi).into());
         if total == 0 {
             return;
         }
@@ -148,7 +148,7 @@ impl Renderer {
         }
         let wanted = cx.namespace.cpu_limits_required || settings.auto_cpu_limit(&cx.namespace.labels);
         if wanted && vmi::limit(vmi, "cpu").is_none() {
-            self.computed_limits.insert("cpu".to_owned(), Amount::whole(total as i64));
+            self.computed_limits.insert("cpu".to_owned(), Amount::whole(total));
         }
     }
 
@@ -222,12 +222,9 @@ impl Renderer {
             }
         }
         let reservation = devices.disks.iter().any(|d| d.lun.as_ref().is_some_and(|l| l.reservation == Some(true)));
-        for (name, wanted) in [
-            ("sev", vmi::is_sev(vmi)),
-            ("tdx", vmi::is_tdx(vmi)),
-            ("pr-helper", reservation),
-            ("iommufd", settings.gate("IOMMUFD")),
-        ] {
+        for (name, wanted) in
+            [("sev", vmi::is_sev(vmi)), ("tdx", vmi::is_tdx(vmi)), ("pr-helper", reservation), ("iommufd", settings.gate("IOMMUFD"))]
+        {
             if wanted {
                 counted.push(format!("devices.kubevirt.io/{name}"));
             }

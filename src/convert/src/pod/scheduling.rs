@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::v1::VirtualMachineInstance;
 use k8s_openapi::api::core::v1::{
-    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodAntiAffinity, PreferredSchedulingTerm,
+    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodAntiAffinity,
+    PreferredSchedulingTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
@@ -136,7 +137,11 @@ pub(super) fn affinity(vmi: &VirtualMachineInstance, settings: Settings<'_>, res
         nodes.preferred_during_scheduling_ignored_during_execution.get_or_insert_default().push(PreferredSchedulingTerm {
             weight: 100,
             preference: NodeSelectorTerm {
-                match_expressions: Some(vec![NodeSelectorRequirement { key: ARCH.to_owned(), operator: "In".to_owned(), values: Some(vec![arch]) }]),
+                match_expressions: Some(vec![NodeSelectorRequirement {
+                    key: ARCH.to_owned(),
+                    operator: "In".to_owned(),
+                    values: Some(vec![arch]),
+                }]),
                 match_fields: None,
             },
         });

@@ -140,7 +140,10 @@ fn empty_dir(name: &str) -> Volume {
 }
 
 fn secret(name: &str, secret_name: &str) -> Volume {
-    Volume { secret: Some(SecretVolumeSource { secret_name: Some(secret_name.to_owned()), ..SecretVolumeSource::default() }), ..named(name) }
+    Volume {
+        secret: Some(SecretVolumeSource { secret_name: Some(secret_name.to_owned()), ..SecretVolumeSource::default() }),
+        ..named(name)
+    }
 }
 
 impl Volumes {

@@ -44,12 +44,7 @@ struct HostSmbios {
 }
 
 /// The launcher pod's metadata and spec, `claims` being all claims of the case.
-pub fn pod(
-    vmi: &VirtualMachineInstance,
-    claims: &[PersistentVolumeClaim],
-    config: &ClusterConfig,
-    host: &Host,
-) -> Result<Value, PodError> {
+pub fn pod(vmi: &VirtualMachineInstance, claims: &[PersistentVolumeClaim], config: &ClusterConfig, host: &Host) -> Result<Value, PodError> {
     let claims: BTreeMap<String, Claim> = claims.iter().filter_map(|c| Some((c.metadata.name.clone()?, claim(c)))).collect();
     let pod = convert::pod::template(
         vmi,

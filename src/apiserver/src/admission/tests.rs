@@ -151,6 +151,17 @@ async fn a_connection_is_kept_for_the_next_review() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_webhook_that_was_restarted_is_asked_again() {
+    let cluster = cluster();
+    cluster.hook(|_| json!({"allowed": true}));
+    cluster.configure("validating", "w", &json!({}));
+    cluster.create("ConfigMap", "configmaps", config_map()).await.unwrap();
+    cluster.network.cut();
+    cluster.create("ConfigMap", "configmaps", config_map()).await.unwrap();
+    assert_eq!(cluster.network.dials.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_carries_the_webhooks_status() {
     let cluster = cluster();
     cluster.hook(|_| {
@@ -458,6 +469,32 @@ async fn quotas_book_refuse_and_notice_what_is_gone() {
     cluster.create("Pod", "pods", sized("600Mi")).await.unwrap();
     super::quota::recount(&cluster.store, "n").unwrap();
     assert_eq!(used(), json!({"pods": "0", "requests.memory": "0"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn quotas_are_counted_when_they_come_and_when_objects_go() {
+    let cluster = cluster();
+    let store = &cluster.store;
+    put(store, "", "pods", json!({"metadata": {"name": "p", "namespace": "n"}, "spec": {"containers": []}}));
+    let running = tokio::spawn(super::quota::run(store.clone()));
+    let gr = crate::resource::GroupResource::new("", "resourcequotas");
+    let mut watch = store.watch(&gr, Some("n"), store.revision()).unwrap();
+    put(store, "", "resourcequotas", json!({"metadata": {"name": "q", "namespace": "n"}, "spec": {"hard": {"pods": "2"}}}));
+    let mut used = async || loop {
+        let event = watch.next_batch().await.unwrap().pop().unwrap();
+        let used = event.object.value()["status"]["used"]["pods"].clone();
+        if !used.is_null() {
+            return used;
+        }
+    };
+    assert_eq!(used().await, "1");
+    let key = crate::store::Key::new(crate::resource::GroupResource::new("", "pods"), "n", "p");
+    store.commit(key, crate::store::Expect::Any, None).unwrap();
+    assert_eq!(used().await, "0");
+    let idle = store.revision();
+    tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    assert_eq!(store.revision(), idle, "an idle cluster writes nothing");
+    running.abort();
 }
 
 #[rstest]

@@ -29,6 +29,7 @@ pub(crate) struct Network {
     servers: Arc<Mutex<BTreeMap<Target, (Identity, Handler)>>>,
     /// Connections opened so far.
     pub(crate) dials: Arc<Mutex<Vec<Target>>>,
+    open: Arc<Mutex<Vec<tokio::task::AbortHandle>>>,
 }
 
 #[async_trait::async_trait]
@@ -39,7 +40,7 @@ impl Dial for Network {
         let (identity, handler) = server.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
         let (client, server) = tokio::io::duplex(64 << 10);
         let config = server_config(&identity, &self.now).unwrap();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let mut config = (*config).clone();
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             let Ok(stream) = TlsAcceptor::from(Arc::new(config)).accept(server).await else { return };
@@ -55,6 +56,7 @@ impl Dial for Network {
                 .with_upgrades()
                 .await;
         });
+        self.open.lock().unwrap().push(task.abort_handle());
         Ok(Box::new(client))
     }
 }
@@ -68,11 +70,16 @@ impl Network {
         let at: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let now: Now = Arc::new(move || at);
         let pki = Pki::generate(&now, &[]).unwrap();
-        Self { now, pki, servers: Arc::default(), dials: Arc::default() }
+        Self { now, pki, servers: Arc::default(), dials: Arc::default(), open: Arc::default() }
     }
 
     pub(crate) fn env(&self) -> Env {
         Env { now: self.now.clone(), entropy: Entropy::from_seed(1), dialer: Arc::new(self.clone()) }
+    }
+
+    /// Cuts every connection, as a server does that is restarted.
+    pub(crate) fn cut(&self) {
+        self.open.lock().unwrap().drain(..).for_each(|task| task.abort());
     }
 
     /// The CA bundle that the servers' certificates are signed by.

@@ -2,14 +2,18 @@
 //!
 //! Flow: the numbers in `status.used` are what the last booking left. When they leave room, the new usage is committed to
 //! the quota before the object is stored; when they do not, or are not there yet, the namespace is counted afresh first,
-//! so that nothing is refused because of objects that are gone. [`recount`] does the same on demand, for a controller.
+//! so that nothing is refused because of objects that are gone. [`run`] keeps what users read up to date.
 //!
 //! Facts: `k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go` (texts).
 
 mod usage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, select_all};
 use serde_json::{Map, Value};
 
 use self::usage::Usage;
@@ -18,7 +22,7 @@ use super::{Attributes, Chain, Operation};
 use crate::error::ApiError;
 use crate::object;
 use crate::resource::GroupResource;
-use crate::store::{Expect, Store, StoreError, Stored};
+use crate::store::{Event, EventKind, Expect, Store, StoreError, Stored};
 
 /// How often a booking is tried again when somebody else writes the quota.
 const ATTEMPTS: usize = 8;
@@ -178,4 +182,55 @@ pub fn recount(store: &Store, namespace: &str) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Resources whose deletion frees quota that users look at.
+const FOLLOWED: [&str; 7] =
+    ["resourcequotas", "pods", "services", "persistentvolumeclaims", "secrets", "configmaps", "replicationcontrollers"];
+/// Changes of this long are counted together.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps `status.used` of all quotas, until dropped. While there are no quotas, only their coming is waited for.
+pub async fn run(store: Store) {
+    let gr = |resource: &&str| GroupResource::new("", *resource);
+    loop {
+        let revision = store.revision();
+        let namespaces: BTreeSet<String> =
+            store.list(&gr(&"resourcequotas"), None).0.iter().map(|stored| stored.key.namespace.clone()).collect();
+        for namespace in &namespaces {
+            if let Err(error) = recount(&store, namespace) {
+                tracing::warn!(%error, namespace, "count a quota");
+            }
+        }
+        let followed = if namespaces.is_empty() { FOLLOWED.get(..1) } else { FOLLOWED.get(..) };
+        let changes = followed.unwrap_or_default().iter().map(|resource| follow(&store, &gr(resource), revision, &namespaces));
+        select_all(changes).await;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Waits for a change that a quota may have to be counted for.
+fn follow(store: &Store, gr: &GroupResource, revision: u64, namespaces: &BTreeSet<String>) -> BoxFuture<'static, ()> {
+    let watch = store.watch(gr, None, revision);
+    let (quotas, namespaces) = (gr.resource == "resourcequotas", namespaces.clone());
+    async move {
+        // A history that is gone already is a change, too.
+        let Ok(mut watch) = watch else { return };
+        while let Ok(events) = watch.next_batch().await {
+            let counts = |event: &Event| {
+                let status_only = || event.previous.as_ref().is_some_and(|old| old.value().get("spec") == event.object.value().get("spec"));
+                let ended = || matches!(object::text(&event.object.value(), &["status", "phase"]), "Succeeded" | "Failed");
+                match event.kind {
+                    _ if quotas => event.kind == EventKind::Added || (event.kind == EventKind::Modified && !status_only()),
+                    EventKind::Deleted => namespaces.contains(&event.object.key.namespace),
+                    EventKind::Modified => namespaces.contains(&event.object.key.namespace) && ended(),
+                    EventKind::Added => false,
+                }
+            };
+            if events.iter().any(|event| counts(event)) {
+                return;
+            }
+        }
+    }
+    .boxed()
 }

@@ -37,8 +37,12 @@ pub async fn serve_virtual(call: &mut Call) -> Result<Option<Output>, ApiError> 
         return Ok(None);
     }
     if reviews::is_review(&call.info.gr) {
-        let object = decode::body(call, crate::registry::write_options::FieldValidation::Warn)?;
+        let mut object = decode::body(call, crate::registry::write_options::FieldValidation::Warn)?;
         let core = call.core.clone();
+        // A review is not stored, yet its answer says who owns its fields.
+        let options = WriteOptions::parse(&call.query, WriteKind::Create)?;
+        let who = manager(call, &options, Operation::Update);
+        fieldmanager::track_update(None, &mut object, &who, call.schema().as_deref());
         let mut answer =
             reviews::create(&core.authentication, &core.authorizer, &call.user, &call.info.gr, &call.namespace, object)?;
         object::set_default(&mut answer, &["metadata"], json!({}));
@@ -193,8 +197,8 @@ fn token(call: &mut Call) -> Result<Output, ApiError> {
     // The request is not stored, yet its answer says who owns its fields.
     let options = WriteOptions::parse(&call.query, WriteKind::Create)?;
     let who = Manager { api_version: gvk.api_version(), ..manager(call, &options, Operation::Update) };
-    let mut tracked = json!({"spec": answer.get("spec"), "metadata": {}});
-    object::set_type(&mut tracked, &gvk.api_version(), &gvk.kind);
+    let mut tracked = request;
+    object::set_default(&mut tracked, &["spec", "expirationSeconds"], 3600);
     fieldmanager::track_update(None, &mut tracked, &who, schema::builtin::schema_of(&gvk).as_deref());
     object::copy(&mut answer, &tracked, &["metadata", "managedFields"]);
     Ok(Output::Plain(201, answer))

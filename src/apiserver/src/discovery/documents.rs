@@ -154,7 +154,9 @@ fn resource(info: &ResourceInfo, _version: &str) -> Value {
 /// Tells clients whether objects are stored as before: the first bytes of the SHA-256 of `group/version/Kind`.
 fn storage_hash(info: &ResourceInfo) -> String {
     let stored = info.storage_resource();
-    let text = format!("{}/{}/{}", stored.group, info.storage_version(), info.kind);
+    // Definitions were first stored as v1beta1, and the hash has stayed.
+    let version = if stored.group == "apiextensions.k8s.io" { "v1beta1" } else { info.storage_version() };
+    let text = format!("{}/{version}/{}", stored.group, info.kind);
     let digest = Sha256::digest(text);
     base64::engine::general_purpose::STANDARD.encode(digest.get(..8).unwrap_or_default())
 }

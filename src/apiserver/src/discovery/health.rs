@@ -18,7 +18,7 @@ pub fn serve(core: &Core, path: &str, read: bool, query: Option<&str>) -> Option
         return None;
     }
     if !read {
-        return Some(answer::text(405, "405: Method Not Allowed"));
+        return Some(answer::bytes(405, "application/json", "405: Method Not Allowed"));
     }
     Some(match path {
         "/" => answer::value(200, Encoding::Json, &json!({"paths": paths(core)})),

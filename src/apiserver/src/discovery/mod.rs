@@ -47,9 +47,6 @@ pub async fn serve(core: &Arc<Core>, request: &RequestInfo, parts: &Parts) -> Re
         return Ok(response);
     }
     if path == "/apis" || path == "/api" {
-        if !read {
-            return Ok(method_not_allowed());
-        }
         let aggregated = media_ranges(&parts.headers).into_iter().find_map(|range| {
             let json = matches!(range.media.as_str(), "application/json" | "*/*" | "application/*");
             match range.parameter("as") {
@@ -68,7 +65,7 @@ pub async fn serve(core: &Arc<Core>, request: &RequestInfo, parts: &Parts) -> Re
         Err(_) => Encoding::Json,
     };
     match documents::plain(core, path) {
-        Some(_) if !read => Ok(method_not_allowed()),
+        Some(_) if !read && path != "/api" && path != "/apis" => Ok(method_not_allowed()),
         Some(document) => Ok(answer::value(200, encoding, &document)),
         None if path.starts_with("/api/") => Err(ApiError::unknown_resource()),
         None => Ok(answer::text(404, "404 page not found\n")),
@@ -76,7 +73,7 @@ pub async fn serve(core: &Arc<Core>, request: &RequestInfo, parts: &Parts) -> Re
 }
 
 fn method_not_allowed() -> Response<Body> {
-    answer::text(405, "405: Method Not Allowed")
+    answer::bytes(405, "application/json", "405: Method Not Allowed")
 }
 
 fn aggregated_document(core: &Core, path: &str, parts: &Parts) -> Response<Body> {

@@ -1,5 +1,6 @@
 //! The state that all requests share.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::admission::Chain;
@@ -9,7 +10,7 @@ use crate::auth::{Authentication, Authorizer};
 use crate::env::Env;
 use crate::error::ApiError;
 use crate::registry::Call;
-use crate::resource::Registry;
+use crate::resource::{GroupResource, Registry};
 use crate::store::{Store, Stored};
 
 /// What kubelets answer through the API server: logs, and connections into pods.
@@ -53,6 +54,20 @@ pub struct Core {
     pub service_addresses: crate::builtin::Addresses,
     /// Revision of the definitions that [`Core::resources`] reflects.
     pub(crate) definitions: Mutex<u64>,
+    /// Selectable fields that the store computes, by custom resource.
+    pub(crate) indexed: Mutex<BTreeMap<GroupResource, Vec<String>>>,
+}
+
+/// A selectable field's name and value; missing ones are empty.
+fn field(value: &serde_json::Value, path: &str) -> (String, String) {
+    let name = path.trim_start_matches('.');
+    let parts: Vec<&str> = name.split('.').collect();
+    let text = match crate::object::at(value, &parts) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(serde_json::Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    };
+    (name.to_owned(), text)
 }
 
 impl std::fmt::Debug for Core {
@@ -79,6 +94,21 @@ impl Core {
         Ok(())
     }
 
+    /// Makes the store compute the selectable fields of custom resources.
+    fn index_custom_fields(&self) {
+        let mut indexed = self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
+        for info in self.resources.all().iter().filter(|info| info.is_custom()) {
+            let mut paths: Vec<String> = info.versions.iter().flat_map(|v| v.selectable_fields.clone()).collect();
+            paths.sort();
+            paths.dedup();
+            if indexed.get(&info.gr) == Some(&paths) || (paths.is_empty() && !indexed.contains_key(&info.gr)) {
+                continue;
+            }
+            indexed.insert(info.gr.clone(), paths.clone());
+            self.store.set_indexer(&info.gr, Arc::new(move |value| paths.iter().map(|path| field(value, path)).collect()));
+        }
+    }
+
     /// Looks at the definitions again although none was written.
     fn definitions_changed(&self) {
         *self.definitions.lock().unwrap_or_else(PoisonError::into_inner) = 0;
@@ -92,6 +122,7 @@ impl Core {
         if *seen != self.store.last_write(&gr) {
             crate::crd::follow(&self.store, &self.resources, &self.env);
             *seen = self.store.last_write(&gr);
+            self.index_custom_fields();
         }
     }
 }

@@ -111,6 +111,7 @@ impl Builder {
             aggregation: Aggregator::new(env.clone(), store.clone(), resources.clone(), identity),
             service_addresses: crate::builtin::Addresses::default(),
             definitions: Mutex::new(0),
+            indexed: Mutex::default(),
             env,
             store,
             resources,

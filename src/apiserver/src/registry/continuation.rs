@@ -53,7 +53,7 @@ impl Continuation {
             let at = token.bytes().position(|b| !b.is_ascii_alphanumeric() && b != b'-' && b != b'_').unwrap_or(token.len());
             bad(format!("illegal base64 data at input byte {at}"))
         })?;
-        let value: Value = crate::patch::gojson::parse(&bytes).map_err(bad)?;
+        let value: Value = crate::patch::gojson::parse(&bytes).map_err(|why| bad(printable(&why)))?;
         if value.get("v").and_then(Value::as_str) != Some("meta.k8s.io/v1") {
             return Err(bad("server does not recognize this encoded version \"\"".to_owned()));
         }
@@ -79,6 +79,11 @@ impl Continuation {
             name >= self.start.as_str()
         }
     }
+}
+
+/// Control characters as Go escapes them.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { format!("\\u{:04x}", c as u32) } else { c.to_string() }).collect()
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ impl Call {
     /// What clients see of a stored object in the request's version.
     pub async fn converted(&self, stored: &Stored) -> Result<Value, ApiError> {
         let mut value = stored.value();
-        convert(&self.core, &self.info, &mut value, &self.version).await?;
+        convert(&self.core, &self.info, &mut value, &self.info.gr, &self.version).await?;
         Ok(value)
     }
 
@@ -156,7 +156,7 @@ impl Call {
         let mut value = object.clone();
         if self.info.storage_version() != self.version || self.info.storage_resource() != self.info.gr {
             let version = self.info.storage_version();
-            convert(&self.core, &self.info, &mut value, version).await?;
+            convert(&self.core, &self.info, &mut value, &self.info.storage_resource(), version).await?;
             if self.info.is_custom()
                 && let Some(schema) = self.info.schema(version)
             {
@@ -176,14 +176,20 @@ impl Call {
     }
 }
 
-/// Brings an object into another version of its resource.
+/// Brings an object into another version of its resource, or of the resource that stores it.
 ///
 /// # Errors
 /// The conversion webhook failed.
-pub async fn convert(core: &Core, info: &ResourceInfo, value: &mut Value, version: &str) -> Result<(), ApiError> {
+pub async fn convert(
+    core: &Core,
+    info: &ResourceInfo,
+    value: &mut Value,
+    to: &GroupResource,
+    version: &str,
+) -> Result<(), ApiError> {
     match info.strategy() {
         Some(strategy) => {
-            strategy.convert(value, &info.gr, version);
+            strategy.convert(value, to, version);
             Ok(())
         }
         None => crate::crd::convert(core, info, value, version).await,

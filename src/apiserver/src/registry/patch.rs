@@ -50,9 +50,20 @@ pub fn changed(call: &mut Call, kind: PatchType, validation: FieldValidation, ol
         PatchType::Apply => return Err(ApiError::internal("an apply is not a change")),
     };
     let text = patched.to_string();
+    let mut patched = patched;
+    // A custom resource's version is checked with its other fields, not while decoding.
+    let expected = call.gvk().api_version();
+    let given = object::text(&patched, &["apiVersion"]).to_owned();
+    let moved = call.info.is_custom() && given != expected;
+    if moved {
+        object::set(&mut patched, &["apiVersion"], expected);
+    }
     let decoded = Decoded { value: patched, strict };
     let result = decode::finish(&call.info.clone(), &call.version.clone(), decoded, validation, &mut call.warnings);
-    let object = result.map_err(|error| undecodable(&text, &error))?;
+    let mut object = result.map_err(|error| undecodable(&text, &error))?;
+    if moved {
+        object::set(&mut object, &["apiVersion"], given);
+    }
     Ok(object)
 }
 
@@ -120,7 +131,11 @@ async fn apply(call: &mut Call, options: &WriteOptions) -> Result<Output, ApiErr
             }
         }
         let replaced = replace(call, options, kind, Tracking::Settled, |call, old| {
-            let object = fieldmanager::apply(Some(old), &applied, &who, force, call.schema().as_deref())?;
+            let mut object = fieldmanager::apply(Some(old), &applied, &who, force, call.schema().as_deref())?;
+            let version = object::resource_version(&applied);
+            if !version.is_empty() {
+                object::set(&mut object, &["metadata", "resourceVersion"], version);
+            }
             complete(call, object)
         })
         .await;

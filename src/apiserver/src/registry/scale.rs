@@ -67,7 +67,7 @@ fn selector_text(selector: &Value) -> String {
 
 /// Serves requests on `/scale`.
 pub async fn serve(call: &mut Call) -> Result<Output, ApiError> {
-    let Some(paths) = paths(call) else { return Err(ApiError::unknown_resource()) };
+    let Some(paths) = paths(call) else { return Err(ApiError::not_found(call.gr(), &call.name)) };
     match call.verb.as_str() {
         "get" => {
             let stored = stored(call)?;

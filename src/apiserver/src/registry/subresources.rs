@@ -2,7 +2,7 @@
 
 use super::{Call, Output, create, delete, list, patch, scale, update, watch};
 use crate::builtin;
-use crate::error::ApiError;
+use crate::error::{ApiError, StatusDetails};
 
 /// Serves a request on a resource; also returns the warnings of the answer.
 pub async fn serve(mut call: Call) -> Result<(Output, Vec<String>), (ApiError, Vec<String>)> {
@@ -28,6 +28,9 @@ async fn object(call: &mut Call) -> Result<Output, ApiError> {
     if let Some(output) = builtin::serve_virtual(call).await? {
         return Ok(output);
     }
+    if !call.info.verbs.is_empty() && !call.info.verbs.contains(&call.verb) {
+        return Err(not_allowed());
+    }
     match call.verb.as_str() {
         "get" => list::get(call).await,
         "list" => list::list(call).await,
@@ -38,6 +41,14 @@ async fn object(call: &mut Call) -> Result<Output, ApiError> {
         "deletecollection" => delete::delete_collection(call).await,
         verb => Err(ApiError::method_not_supported(call.gr(), verb)),
     }
+}
+
+/// 405 of a resource that lacks the verb altogether.
+fn not_allowed() -> ApiError {
+    let mut error =
+        ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+    error.details = Some(StatusDetails::default());
+    error
 }
 
 async fn status(call: &mut Call) -> Result<Output, ApiError> {

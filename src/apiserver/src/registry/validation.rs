@@ -40,6 +40,10 @@ fn custom_type(call: &Call, object: &Value) -> Vec<FieldError> {
     if call.info.is_custom() && kind != call.info.kind {
         return vec![FieldError::invalid("kind", kind, format!("must be {}", call.info.kind))];
     }
+    let (version, expected) = (object::text(object, &["apiVersion"]), call.gvk().api_version());
+    if call.info.is_custom() && version != expected {
+        return vec![FieldError::invalid("apiVersion", version, format!("must be {expected}"))];
+    }
     Vec::new()
 }
 

@@ -193,7 +193,7 @@ impl Lines {
 
     async fn push_value(&mut self, kind: EventKind, mut value: Value) {
         let converted =
-            super::convert(&self.call.core, &self.call.info, &mut value, &self.call.version).await;
+            super::convert(&self.call.core, &self.call.info, &mut value, &self.call.info.gr, &self.call.version).await;
         if let Err(error) = converted {
             self.pending.push_back(line("ERROR", &error.status()));
             return;
@@ -202,8 +202,8 @@ impl Lines {
             Shape::Plain => value,
             Shape::Partial(version) | Shape::PartialList(version) => table::partial(&value, version),
             Shape::Table(version) => {
-                let rows = [value];
-                let table = table::table(&self.call, &rows, version, !self.columns_sent, &json!({}));
+                let metadata = json!({"resourceVersion": object::resource_version(&value)});
+                let table = table::table(&self.call, &[value], version, !self.columns_sent, &metadata);
                 self.columns_sent = true;
                 table
             }

@@ -61,10 +61,10 @@ pub fn table(call: &Call, objects: &[Value], version: &str, columns: bool, metad
             json!({"cells": cells, "object": shown})
         })
         .collect();
-    let definitions: Vec<Value> = match (&custom, columns) {
-        (_, false) => Vec::new(),
-        (Some(custom), true) => with_name(custom.iter().map(definition)),
-        (None, true) => columns::definitions(call),
+    let definitions = match (&custom, columns) {
+        (_, false) => Value::Null,
+        (Some(custom), true) => with_name(custom.iter().map(definition)).into(),
+        (None, true) => columns::definitions(call).into(),
     };
     let mut metadata = metadata.clone();
     if object::text(&metadata, &["continue"]).is_empty() {

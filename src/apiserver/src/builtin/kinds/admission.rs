@@ -57,28 +57,22 @@ impl Strategy for WebhookConfiguration {
                 wrong.push(FieldError::duplicate(field("name"), name));
             }
             names.push(name);
+            for (at, rule) in object::list(webhook, &["rules"]).iter().enumerate() {
+                check_rule(rule, &format!("webhooks[{index}].rules[{at}]"), &mut wrong);
+            }
+            let policy = object::text(webhook, &["failurePolicy"]);
+            if !matches!(policy, "Fail" | "Ignore") {
+                wrong.push(FieldError::not_supported(field("failurePolicy"), policy, &["Fail", "Ignore"]));
+            }
+            let matching = object::text(webhook, &["matchPolicy"]);
+            if !matches!(matching, "Equivalent" | "Exact") {
+                wrong.push(FieldError::not_supported(field("matchPolicy"), matching, &["Equivalent", "Exact"]));
+            }
             let effects = object::text(webhook, &["sideEffects"]);
             if effects.is_empty() {
                 wrong.push(FieldError::required(field("sideEffects"), "must specify one of None, NoneOnDryRun"));
             } else if !matches!(effects, "None" | "NoneOnDryRun") {
                 wrong.push(FieldError::not_supported(field("sideEffects"), effects, &["None", "NoneOnDryRun"]));
-            }
-            let versions = object::strings(webhook, &["admissionReviewVersions"]);
-            if versions.is_empty() {
-                wrong.push(FieldError::required(
-                    field("admissionReviewVersions"),
-                    "must specify one of v1, v1beta1",
-                ));
-            } else if !versions.iter().any(|version| matches!(*version, "v1" | "v1beta1")) {
-                wrong.push(FieldError::invalid(
-                    field("admissionReviewVersions"),
-                    json!(versions),
-                    "must include at least one of v1, v1beta1",
-                ));
-            }
-            let policy = object::text(webhook, &["failurePolicy"]);
-            if !matches!(policy, "Fail" | "Ignore") {
-                wrong.push(FieldError::not_supported(field("failurePolicy"), policy, &["Fail", "Ignore"]));
             }
             let timeout = object::number(webhook, &["timeoutSeconds"]).unwrap_or(10);
             if !(1..=30).contains(&timeout) {
@@ -88,8 +82,49 @@ impl Strategy for WebhookConfiguration {
             if config("url") == config("service") {
                 wrong.push(FieldError::required(field("clientConfig"), "exactly one of url or service is required"));
             }
+            let url = object::text(webhook, &["clientConfig", "url"]);
+            let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+            if config("url") && scheme != "https" {
+                let detail = "'https' is the only allowed URL scheme; desired format: https://host[/path]";
+                wrong.push(FieldError::invalid(field("clientConfig.url"), scheme, detail));
+            }
+            let versions = object::strings(webhook, &["admissionReviewVersions"]);
+            if versions.is_empty() {
+                wrong.push(FieldError::required(field("admissionReviewVersions"), "must specify one of v1, v1beta1"));
+            } else if !versions.iter().any(|version| matches!(*version, "v1" | "v1beta1")) {
+                let detail = "must include at least one of v1, v1beta1";
+                wrong.push(FieldError::invalid(field("admissionReviewVersions"), json!(versions), detail));
+            }
         }
         wrong
+    }
+}
+
+fn check_rule(rule: &Value, field: &str, wrong: &mut Vec<FieldError>) {
+    const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+    let operations = object::strings(rule, &["operations"]);
+    if operations.is_empty() {
+        wrong.push(FieldError::required(format!("{field}.operations"), ""));
+    }
+    if operations.len() > 1 && operations.contains(&"*") {
+        let detail = "if '*' is present, must not specify other operations";
+        wrong.push(FieldError::invalid(format!("{field}.operations"), json!(operations), detail));
+    }
+    for (at, operation) in operations.iter().enumerate().filter(|(_, operation)| !OPERATIONS.contains(operation)) {
+        wrong.push(FieldError::not_supported(format!("{field}.operations[{at}]"), *operation, &OPERATIONS));
+    }
+    for key in ["apiGroups", "apiVersions", "resources"] {
+        let list = object::strings(rule, &[key]);
+        if list.is_empty() {
+            wrong.push(FieldError::required(format!("{field}.{key}"), ""));
+        } else if key != "resources" && list.len() > 1 && list.contains(&"*") {
+            let detail = "if '*' is present, must not specify other values";
+            wrong.push(FieldError::invalid(format!("{field}.{key}"), json!(list), detail));
+        }
+    }
+    let scope = object::text(rule, &["scope"]);
+    if !matches!(scope, "*" | "Cluster" | "Namespaced") {
+        wrong.push(FieldError::not_supported(format!("{field}.scope"), scope, &["*", "Cluster", "Namespaced"]));
     }
 }
 

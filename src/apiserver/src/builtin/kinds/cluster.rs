@@ -70,6 +70,8 @@ impl Strategy for Namespace {
 
     fn prepare_delete(&self, object: &mut Value) {
         object::set(object, &["status", "phase"], "Terminating");
+        // There is no grace to wait for, but for the finalizers.
+        object::remove(object, &["metadata", "deletionGracePeriodSeconds"]);
     }
 
     fn delete_returns_object(&self) -> bool {
@@ -239,7 +241,8 @@ impl Strategy for Rbac {
             wrong.push(FieldError::not_supported("roleRef.apiGroup", group, &["rbac.authorization.k8s.io"]));
         }
         let kind = object::text(object, &["roleRef", "kind"]);
-        let known: &[&str] = if object::kind(object) == "RoleBinding" { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
+        let namespaced = object::kind(object) == "RoleBinding";
+        let known: &[&str] = if namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
         if !known.contains(&kind) {
             wrong.push(FieldError::not_supported("roleRef.kind", kind, known));
         }
@@ -254,7 +257,7 @@ impl Strategy for Rbac {
             let kind = object::kind(subject);
             match kind {
                 "ServiceAccount" => {
-                    if object::text(subject, &["namespace"]).is_empty() {
+                    if !namespaced && object::text(subject, &["namespace"]).is_empty() {
                         wrong.push(FieldError::required(format!("{field}.namespace"), ""));
                     }
                 }

@@ -30,7 +30,7 @@ impl Strategy for Pod {
         null_members(object, &["status", "conditions"], &["lastProbeTime", "lastTransitionTime"]);
     }
 
-    fn prepare_create(&self, _cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
+    fn prepare_create(&self, cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
         // Plugins add containers and volumes of their own.
         pod_defaults::fill(object, false);
         let class = pod_defaults::qos_class(object);
@@ -42,7 +42,7 @@ impl Strategy for Pod {
                 "reason": "SchedulingGated",
                 "message": "Scheduling is blocked due to non-empty scheduling gates",
                 "lastProbeTime": null,
-                "lastTransitionTime": null,
+                "lastTransitionTime": cx.core.env.timestamp(),
             }]);
             object::set(object, &["status", "conditions"], gated);
         }
@@ -214,7 +214,7 @@ fn check_ephemeral(object: &Value, old: &Value) -> Vec<FieldError> {
                 wrong.push(FieldError::forbidden("spec.ephemeralContainers", detail));
             }
             Some(now) if now != before => {
-                let detail = format!("existing ephemeral containers {name:?} may not be changed\n");
+                let detail = format!("existing ephemeral containers {name:?} may not be changed\n{}", super::difference(before, now));
                 wrong.push(FieldError::forbidden("spec.ephemeralContainers", detail));
             }
             Some(_) => {}
@@ -272,6 +272,6 @@ fn check_change(object: &Value, old: &Value, wrong: &mut Vec<FieldError>) {
         }
     }
     if same != before {
-        wrong.push(FieldError::forbidden("spec", format!("{CHANGEABLE}\n")));
+        wrong.push(FieldError::forbidden("spec", format!("{CHANGEABLE}\n{}", super::difference(&before, &same))));
     }
 }

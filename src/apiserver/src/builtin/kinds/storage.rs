@@ -127,7 +127,10 @@ impl Strategy for PersistentVolumeClaim {
             }
         }
         if same != before {
-            wrong.push(FieldError::forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n"));
+            wrong.push(FieldError::forbidden("spec", format!(
+                "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{}",
+                super::difference(&before, &same)
+            )));
         } else if size(object) < size(old) {
             wrong.push(FieldError::forbidden("spec.resources.requests.storage", "field can not be less than status.capacity"));
         }

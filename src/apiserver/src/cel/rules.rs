@@ -11,7 +11,7 @@ use super::value::{typed, widest};
 use super::{ast, library};
 use crate::error::FieldError;
 use crate::schema::path::Path;
-use crate::schema::{Counterparts, Rules, Schema, ValidationRule};
+use crate::schema::{Counterparts, JsonType, Rules, Schema, ValidationRule};
 
 /// The rules of one schema, compiled.
 #[derive(Debug, Default)]
@@ -150,8 +150,8 @@ impl Walk {
                 self.errors.push(FieldError::internal(
                     path.field_name(),
                     format!(
-                        "'operation cancelled: actual cost limit exceeded': no further validation rules will be run \
-                         due to call cost exceeds limit for rule: {}",
+                        "operation cancelled: actual cost limit exceeded: no further validation rules will be run due \
+                         to call cost exceeds limit for rule: {}",
                         words(rule)
                     ),
                 ));
@@ -177,14 +177,16 @@ impl Walk {
                     let text = run_error(&error);
                     let detail = if text.starts_with("no such overload") {
                         format!(
-                            "'{text}': call arguments did not match a supported operator, function or macro \
-                             signature for rule: {}",
+                            "{text}: call arguments did not match a supported operator, function or macro signature \
+                             for rule: {}",
                             words(rule)
                         )
                     } else {
-                        format!("'{text}' evaluating rule: {}", words(rule))
+                        format!("{text} evaluating rule: {}", words(rule))
                     };
-                    self.errors.push(invalid(path.field_name(), value, detail));
+                    // What could not be evaluated is told by the type of its value.
+                    let found = schema.types.map_or("", JsonType::as_str);
+                    self.errors.push(FieldError::invalid(path.field_name(), found, detail));
                 }
             }
         }

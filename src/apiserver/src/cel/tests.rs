@@ -66,10 +66,10 @@ fn rules_are_evaluated(#[case] rule: &str, #[case] spec: Value, #[case] holds: b
 
 #[rstest]
 #[case("self.items[5].n == 1", json!({"items": []}),
-    "spec: Invalid value: 'index out of bounds: 5' evaluating rule: self.items[5].n == 1")]
+    "spec: Invalid value: \"object\": index out of bounds: 5 evaluating rule: self.items[5].n == 1")]
 #[case("self.labels['x'] == ''", json!({"labels": {}}),
-    "spec: Invalid value: 'no such key: x' evaluating rule: self.labels['x'] == ''")]
-#[case("1 / self.size == 1", json!({"size": 0}), "spec: Invalid value: 'division by zero' evaluating rule: 1 / self.size == 1")]
+    "spec: Invalid value: \"object\": no such key: x evaluating rule: self.labels['x'] == ''")]
+#[case("1 / self.size == 1", json!({"size": 0}), "spec: Invalid value: \"object\": division by zero evaluating rule: 1 / self.size == 1")]
 fn rules_that_cannot_be_evaluated_say_why(#[case] rule: &str, #[case] spec: Value, #[case] expected: &str) {
     assert_eq!(run(rule, &spec), [expected]);
 }

@@ -1,6 +1,6 @@
 //! Bringing what is served into line with the stored definitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -82,6 +82,9 @@ fn round(store: &Store, registry: &Registry, env: &Env) -> bool {
             infos.insert(name, resource_info(&value, if settled { revision } else { 0 }, terminating));
         }
     }
+    for (name, info) in &infos {
+        index(store, info, served.get(name).map(AsRef::as_ref));
+    }
     publish(registry, &served, kept, infos);
     again
 }
@@ -103,6 +106,29 @@ fn add_info(taken: &mut Taken, info: &ResourceInfo) {
     }
     taken.add_kind(&info.kind);
     taken.add_kind(&info.list_kind);
+}
+
+/// JSON paths of the selectable fields of all versions, without their leading dots.
+fn selectable(info: &ResourceInfo) -> BTreeSet<String> {
+    let paths = info.versions.iter().flat_map(|version| &version.selectable_fields);
+    paths.map(|path| path.trim_start_matches('.').to_owned()).collect()
+}
+
+/// Lets the store know the selectable fields of a resource, when they are others than before.
+fn index(store: &Store, info: &ResourceInfo, before: Option<&ResourceInfo>) {
+    let fields = selectable(info);
+    if fields == before.map(selectable).unwrap_or_default() {
+        return;
+    }
+    let find = move |value: &Value| {
+        let text = |field: &str| match object::at(value, &field.split('.').collect::<Vec<_>>()) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        fields.iter().map(|field| (field.clone(), text(field))).collect()
+    };
+    store.set_indexer(&info.gr, Arc::new(find));
 }
 
 /// Serves the resources, in the order of their definitions' names, if anything is different.

@@ -237,6 +237,22 @@ fn a_deleted_definition_takes_its_objects_with_it() {
 }
 
 #[test]
+fn selectable_fields_are_indexed_for_objects_old_and_new() {
+    let world = World::new();
+    let gear = |name: &str, color: &str| {
+        json!({"metadata": {"name": name, "namespace": "ns"}, "spec": {"color": color, "size": 3}})
+    };
+    world.put(definitions(), definition("gears", "Gear"));
+    world.put(gears(), gear("old", "red"));
+    let mut wider = world.get(definitions(), "", "gears.example.dev").unwrap();
+    wider["spec"]["versions"][0]["selectableFields"] = json!([{"jsonPath": ".spec.color"}, {"jsonPath": ".spec.size"}]);
+    world.put(definitions(), wider);
+    world.put(gears(), gear("new", "blue"));
+    let fields: Vec<_> = world.store.list(&gears(), None).0.iter().map(|stored| stored.fields["spec.color"].clone()).collect();
+    assert_eq!(fields, ["blue", "red"]);
+}
+
+#[test]
 fn names_that_become_free_let_another_definition_in() {
     let world = World::new();
     world.put(definitions(), definition("gears", "Gear"));

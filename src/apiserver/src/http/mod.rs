@@ -5,6 +5,7 @@ mod body;
 mod core;
 pub mod negotiate;
 mod path;
+pub mod protobuf;
 mod server;
 pub(crate) mod wiring;
 

@@ -15,6 +15,7 @@ use super::answer::{self, AnswerTo};
 use super::core::{Core, Kubelet};
 use super::negotiate::{self, Accepted, Encoding};
 use super::path::{Query, RequestInfo};
+use super::protobuf;
 use super::Body;
 use crate::admission::Chain;
 use crate::aggregation::{self, Aggregator};
@@ -232,8 +233,14 @@ where
     let head = parts.method == Method::HEAD;
     let negotiated = negotiate::negotiate(&parts.headers);
     let encoding = negotiated.as_ref().map_or(Encoding::Json, |accepted| accepted.encoding);
+    let wants_protobuf =
+        negotiate::media_ranges(&parts.headers).first().is_some_and(|range| range.media == protobuf::MEDIA_TYPE);
     let mut response = match route(&core, user, &mut parts, body, negotiated).await {
         Ok(response) => response,
+        // Who accepts this encoding only is told so in it.
+        Err(error) if error.code == 406 && wants_protobuf => {
+            answer::bytes(406, protobuf::MEDIA_TYPE, protobuf::status(&error))
+        }
         Err(error) => answer::error(encoding, &error),
     };
     if head {
@@ -284,6 +291,17 @@ where
     let header = |name: http::header::HeaderName| {
         parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
     };
+    let (mut body, mut content_type) = (body, header(http::header::CONTENT_TYPE));
+    if protobuf::is_protobuf(&content_type) && !body.is_empty() {
+        if body.len() > BODY_LIMIT {
+            return Err(ApiError::too_large(BODY_LIMIT));
+        }
+        let value = protobuf::decode(&body).map_err(|why| {
+            ApiError::bad_request(format!("the object provided is unrecognized (must be of type {}): {why}", info.kind))
+        })?;
+        body = Bytes::from(value.to_string());
+        "application/json".clone_into(&mut content_type);
+    }
     let mut call = Call {
         core: core.clone(),
         user,
@@ -295,7 +313,7 @@ where
         rest: request.rest,
         query,
         accepted,
-        content_type: header(http::header::CONTENT_TYPE),
+        content_type,
         body,
         user_agent: header(http::header::USER_AGENT),
         warnings: Vec::new(),

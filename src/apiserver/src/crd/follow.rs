@@ -63,18 +63,22 @@ fn round(store: &Store, registry: &Registry, env: &Env) -> bool {
         for (_, (_, accepted)) in others.iter().enumerate().filter(|(i, (g, _))| *i != index && *g == group) {
             taken.add(accepted);
         }
+        // Versions are most of a definition and do not change here.
+        let versions = object::remove(&mut value, &["spec", "versions"]);
+        object::set(&mut value, &["spec", "versions"], json!([]));
         let before = value.clone();
         let terminating = object::is_terminating(&value);
-        if terminating {
-            if !clean_up(store, env, &mut value) {
-                again = true;
-                end(store, &stored, &mut value, &before, env);
-                continue;
-            }
-        } else {
+        let left = terminating && clean_up(store, env, &mut value);
+        let put_back = |value: &mut Value| object::set(value, &["spec", "versions"], versions.unwrap_or_default());
+        if terminating && !left {
+            again = true;
+            end(store, &stored, &mut value, &before, env, put_back);
+            continue;
+        }
+        if !terminating {
             status::settle(&mut value, &taken, &env.timestamp());
         }
-        let revision = write(store, &stored, &mut value, &before, env);
+        let revision = write(store, &stored, &mut value, &before, env, put_back);
         if status::is_true(&value, "Established") {
             // A definition that still waits for something is looked at every time.
             let settled = !terminating && status::is_true(&value, "NamesAccepted");
@@ -147,9 +151,18 @@ fn publish(
     registry.replace_crds(all.into_values().collect());
 }
 
-/// Stores a definition if it changed, as the server itself; returns its revision.
-fn write(store: &Store, stored: &Stored, value: &mut Value, before: &Value, env: &Env) -> u64 {
+/// Stores a definition if it changed, as the server itself; returns its revision. `complete` gives back what was taken
+/// out of both values.
+fn write(
+    store: &Store,
+    stored: &Stored,
+    value: &mut Value,
+    before: &Value,
+    env: &Env,
+    complete: impl FnOnce(&mut Value),
+) -> u64 {
     if value == before {
+        complete(value);
         return stored.revision;
     }
     let who = Manager {
@@ -162,6 +175,7 @@ fn write(store: &Store, stored: &Stored, value: &mut Value, before: &Value, env:
     };
     let schema = builtin::schema_of(&crate::resource::Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition"));
     fieldmanager::track_update(Some(before), value, &who, schema.as_deref());
+    complete(value);
     match store.commit(stored.key.clone(), Expect::Revision(stored.revision), Some(value.clone())) {
         Ok(new) => new.revision,
         Err(error) => {
@@ -213,7 +227,14 @@ fn remove(store: &Store, env: &Env, stored: &Stored) -> bool {
 }
 
 /// Ends a definition without objects, unless others hold it.
-fn end(store: &Store, stored: &Stored, value: &mut Value, before: &Value, env: &Env) {
+fn end(
+    store: &Store,
+    stored: &Stored,
+    value: &mut Value,
+    before: &Value,
+    env: &Env,
+    complete: impl FnOnce(&mut Value),
+) {
     let others: Vec<String> = object::finalizers(value)
         .into_iter()
         .filter(|finalizer| *finalizer != CLEANUP_FINALIZER)
@@ -228,5 +249,5 @@ fn end(store: &Store, stored: &Stored, value: &mut Value, before: &Value, env: &
     }
     object::set(value, &["metadata", "finalizers"], json!(others));
     status::set_condition(value, &env.timestamp(), status::DELETION_COMPLETED);
-    write(store, stored, value, before, env);
+    write(store, stored, value, before, env, complete);
 }

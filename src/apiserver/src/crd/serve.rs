@@ -18,7 +18,7 @@ const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", 
 pub fn resource_info(definition: &Value, revision: u64, terminating: bool) -> ResourceInfo {
     let names = object::at(definition, &["status", "acceptedNames"]).unwrap_or(&Value::Null);
     let own = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
-    let mut schemas: Vec<(Value, Arc<Schema>)> = Vec::new();
+    let mut schemas: Vec<(&Value, Arc<Schema>)> = Vec::new();
     let mut versions: Vec<VersionInfo> = object::list(definition, &["spec", "versions"])
         .iter()
         .map(|version| version_info(version, revision, &mut schemas))
@@ -46,16 +46,16 @@ pub fn resource_info(definition: &Value, revision: u64, terminating: bool) -> Re
     }
 }
 
-fn version_info(version: &Value, revision: u64, schemas: &mut Vec<(Value, Arc<Schema>)>) -> VersionInfo {
+fn version_info<'a>(version: &'a Value, revision: u64, schemas: &mut Vec<(&'a Value, Arc<Schema>)>) -> VersionInfo {
     let raw = object::at(version, &["schema", "openAPIV3Schema"]);
     let schema = raw.map(|raw| {
-        if let Some((_, schema)) = schemas.iter().find(|(known, _)| known == raw) {
+        if let Some((_, schema)) = schemas.iter().find(|(known, _)| *known == raw) {
             return schema.clone();
         }
         let mut schema = Schema::parse_resource(raw);
         schema.origin = revision;
         let schema = Arc::new(schema);
-        schemas.push((raw.clone(), schema.clone()));
+        schemas.push((raw, schema.clone()));
         schema
     });
     let scale = object::at(version, &["subresources", "scale"]).filter(|scale| scale.is_object());

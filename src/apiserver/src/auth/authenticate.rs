@@ -160,7 +160,7 @@ impl Authentication {
         if !ca.trusts(peer) {
             return Ok(None);
         }
-        let name = x509::peer_name(peer).unwrap_or_default();
+        let name = x509::user(peer).map(|user| user.name).unwrap_or_default();
         if !self.front_proxy_names.is_empty() && !self.front_proxy_names.contains(&name) {
             return Err(ApiError::unauthorized());
         }
@@ -388,6 +388,40 @@ mod tests {
         assert_eq!(chain(&pki, true).authenticate(&mut both).unwrap().name, "tess");
         // The serving certificate is no client certificate.
         assert_eq!(chain(&pki, true).authenticate(&mut parts(&[], Some(&pki.serving))).unwrap_err().code, 401);
+    }
+
+    #[test]
+    fn a_certificate_that_ran_out_is_noticed_on_an_open_connection() {
+        use std::sync::atomic::{AtomicI64, Ordering};
+        let clock = Arc::new(AtomicI64::new(1_800_000_000));
+        let hand = clock.clone();
+        let now: Now = Arc::new(move || jiff::Timestamp::from_second(hand.load(Ordering::Relaxed)).unwrap());
+        let pki = Pki::generate(&now, &[]).unwrap();
+        let mut config = AuthenticationConfig { client_ca: Some(pki.ca.cert_pem.clone()), ..empty() };
+        config.anonymous = true;
+        let chain = Authentication::new(config, &now).unwrap();
+        let peer = PeerCert::new(pki.admin.chain().unwrap()).unwrap();
+        let ask = || {
+            let mut parts = parts(&[], None);
+            parts.extensions.insert(peer.clone());
+            chain.authenticate(&mut parts).map(|user| user.name)
+        };
+        assert_eq!(ask().unwrap(), "kubernetes-admin");
+        clock.fetch_add(365 * 24 * 3600 - 30, Ordering::Relaxed);
+        assert_eq!(ask().unwrap(), "kubernetes-admin");
+        clock.fetch_add(60, Ordering::Relaxed);
+        assert_eq!(ask().unwrap_err().code, 401);
+    }
+
+    fn empty() -> AuthenticationConfig {
+        AuthenticationConfig {
+            client_ca: None,
+            front_proxy_ca: None,
+            front_proxy_names: Vec::new(),
+            tokens: Vec::new(),
+            service_accounts: None,
+            anonymous: false,
+        }
     }
 
     #[test]

@@ -14,10 +14,11 @@ mod x509;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls_pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 pub(crate) use authenticate::percent::encode as encode_header_key;
 pub(crate) use authenticate::remove_remote_headers;
@@ -97,23 +98,39 @@ impl UserInfo {
 }
 
 /// The certificate chain that a client proved to own in the TLS handshake; nothing says yet that we trust its issuer.
+/// Clones share what was read from it, so a connection's requests parse it once.
 #[derive(Clone)]
-pub struct PeerCert(Arc<[CertificateDer<'static>]>);
+pub struct PeerCert(Arc<Peer>);
+
+struct Peer {
+    chain: Vec<CertificateDer<'static>>,
+    /// SHA-256 of the whole chain.
+    digest: [u8; 32],
+    user: OnceLock<Option<UserInfo>>,
+}
 
 impl PeerCert {
     /// A chain, the client's own certificate first; `None` when empty.
     pub fn new(chain: Vec<CertificateDer<'static>>) -> Option<Self> {
-        (!chain.is_empty()).then(|| Self(chain.into()))
+        if chain.is_empty() {
+            return None;
+        }
+        let mut digest = Sha256::new();
+        for cert in &chain {
+            digest.update((cert.len() as u64).to_le_bytes());
+            digest.update(cert);
+        }
+        Some(Self(Arc::new(Peer { chain, digest: digest.finalize().into(), user: OnceLock::new() })))
     }
 
     fn split(&self) -> Option<(&CertificateDer<'static>, &[CertificateDer<'static>])> {
-        self.0.split_first()
+        self.0.chain.split_first()
     }
 }
 
 impl fmt::Debug for PeerCert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PeerCert({})", self.0.len())
+        write!(f, "PeerCert({})", self.0.chain.len())
     }
 }
 

@@ -3,7 +3,9 @@
 //!
 //! Facts: `pkg/serviceaccount/{claims,jwt}.go`, `pkg/registry/core/serviceaccount/storage/token.go`.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,6 +34,8 @@ const PREFIX: &str = "system:serviceaccount:";
 const GROUP: &str = "system:serviceaccounts";
 /// A token is refused this many seconds after its account or bound object began to be deleted.
 const DELETION_LEEWAY: i64 = 60;
+/// Tokens whose signature is remembered.
+const MAX_SIGNED: usize = 4096;
 
 /// User name of a service account.
 pub fn user_name(namespace: &str, name: &str) -> String {
@@ -64,6 +68,8 @@ pub struct ServiceAccountTokens {
     key_id: String,
     store: Store,
     env: Env,
+    /// Claims of tokens whose signature was found good, by the token's digest; all else is checked at each use.
+    signed: Mutex<BTreeMap<[u8; 32], Arc<Value>>>,
 }
 
 impl fmt::Debug for ServiceAccountTokens {
@@ -88,7 +94,7 @@ impl ServiceAccountTokens {
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der(), &SystemRandom::new())
             .map_err(|_| PkiError::Pem { what })?;
         let key_id = URL_SAFE_NO_PAD.encode(Sha256::digest(key.public_key().as_ref()));
-        Ok(Self { key, key_id, store, env })
+        Ok(Self { key, key_id, store, env, signed: Mutex::default() })
     }
 
     fn seconds(&self) -> i64 {
@@ -248,7 +254,7 @@ impl ServiceAccountTokens {
         if text(&claims, "/sub") != user_name(namespace, name) {
             return Err("service account token has been invalidated".to_owned());
         }
-        let mut extra = std::collections::BTreeMap::new();
+        let mut extra = BTreeMap::new();
         self.alive("serviceaccounts", namespace, &private, "serviceaccount", now)?;
         for (claim, resource) in [("pod", "pods"), ("secret", "secrets"), ("node", "nodes")] {
             let Some(bound) = private.get(claim) else { continue };
@@ -295,7 +301,22 @@ impl ServiceAccountTokens {
     }
 
     /// The claims of a token that this key signed.
-    fn claims(&self, token: &str) -> Option<Value> {
+    fn claims(&self, token: &str) -> Option<Arc<Value>> {
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        let lock = || self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claims) = lock().get(&digest) {
+            return Some(claims.clone());
+        }
+        let claims = Arc::new(self.check_signature(token)?);
+        let mut signed = lock();
+        if signed.len() >= MAX_SIGNED {
+            signed.clear();
+        }
+        signed.insert(digest, claims.clone());
+        Some(claims)
+    }
+
+    fn check_signature(&self, token: &str) -> Option<Value> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
         let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
@@ -345,7 +366,6 @@ fn strings(list: Option<&Value>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use rstest::rstest;

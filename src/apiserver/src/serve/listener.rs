@@ -69,6 +69,9 @@ pub struct Limits {
     pub uri_bytes: usize,
     /// Requests at a time on one HTTP/2 connection (kube-apiserver's `--http2-max-streams-per-connection`).
     pub streams: u32,
+    /// How often an HTTP/2 client is asked whether it is still there; clients that left without a word would else keep
+    /// their watches.
+    pub ping: Option<Duration>,
     /// How long open requests may take after a stop.
     pub drain: Duration,
 }
@@ -81,6 +84,7 @@ impl Default for Limits {
             header_bytes: 1 << 20,
             uri_bytes: 65_000,
             streams: 1000,
+            ping: Some(Duration::from_secs(30)),
             drain: Duration::from_secs(2),
         }
     }
@@ -179,6 +183,8 @@ impl Connection {
             .max_concurrent_streams(self.limits.streams)
             .initial_stream_window_size(256 << 10)
             .initial_connection_window_size(1 << 20)
+            .keep_alive_interval(self.limits.ping)
+            .keep_alive_timeout(self.limits.handshake)
             .auto_date_header(false);
 
         let this = self.clone();

@@ -10,12 +10,14 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
-use crate::controllers::{garbage, namespace, node_lifecycle, service_account};
+use crate::controllers::{disruption, endpoints, garbage, namespace, node_lifecycle, service_account, volumes, workloads};
 use crate::kubelet::agent::Agent;
 use crate::kubelet::{Images, Logs, NodeSpec, Prober};
+use crate::owners::Owners;
 use crate::pods;
 use crate::recorder::Recorder;
 use crate::scheduler::Scheduler;
+use crate::storage::StorageClassSpec;
 use crate::store::{Store, lock, spawn_watch};
 
 /// What all parts of a cluster share; cheap to clone.
@@ -28,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) logs: Logs,
     pub(crate) stop: CancellationToken,
     pub(crate) pods: Arc<Store<Pod>>,
+    pub(crate) owners: Arc<Owners>,
     pub(crate) nodes: Arc<Store<Node>>,
     pub(crate) namespaces: Arc<Store<Namespace>>,
     pub(crate) claims: Arc<Store<PersistentVolumeClaim>>,
@@ -37,14 +40,16 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn new(client: Client, env: &Env) -> Self {
+        let pods = Store::new();
         Self {
+            owners: Owners::new(&pods),
+            pods,
             recorder: Recorder::new(client.clone(), env.now.clone(), env.entropy.clone()),
             logs: Logs::new(env.now.clone()),
             client,
             now: env.now.clone(),
             entropy: env.entropy.clone(),
             stop: CancellationToken::new(),
-            pods: Store::new(),
             nodes: Store::new(),
             namespaces: Store::new(),
             claims: Store::new(),
@@ -73,6 +78,7 @@ pub struct Builder {
     prober: Option<Arc<dyn Prober>>,
     container_events: bool,
     root_certificate: String,
+    storage_classes: Vec<StorageClassSpec>,
 }
 
 impl fmt::Debug for Builder {
@@ -117,9 +123,16 @@ impl Builder {
         self
     }
 
+    /// The storage classes that are there from the start, instead of [`StorageClassSpec::defaults`].
+    #[must_use]
+    pub fn storage_classes(mut self, classes: impl IntoIterator<Item = StorageClassSpec>) -> Self {
+        self.storage_classes = classes.into_iter().collect();
+        self
+    }
+
     /// Starts everything; returns at once.
     pub fn start(self) -> SimClusterHandle {
-        let Self { client, env, nodes, images, prober, container_events, root_certificate } = self;
+        let Self { client, env, nodes, images, prober, container_events, root_certificate, storage_classes } = self;
         let shared = Shared::new(Client(client), &env);
         let inner = Arc::new(Inner { agents: Mutex::default(), images, prober, container_events, shared: shared.clone() });
         let scheduler = Scheduler::new(&shared);
@@ -139,6 +152,10 @@ impl Builder {
         });
         namespace::start(&shared);
         node_lifecycle::start(&shared);
+        workloads::start(&shared);
+        endpoints::start(&shared);
+        disruption::start(&shared);
+        volumes::start(&shared, storage_classes);
         service_account::start(&shared, root_certificate);
         for node in nodes {
             inner.add_node(node);
@@ -271,6 +288,7 @@ impl SimCluster {
             prober: None,
             container_events: true,
             root_certificate: String::new(),
+            storage_classes: StorageClassSpec::defaults(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod controllers;
 mod discovery;
 mod kubelet;
 mod labels;
+mod owners;
 mod pods;
 mod quantity;
 mod queue;
@@ -25,3 +26,4 @@ mod tests;
 
 pub use cluster::{Builder, SimCluster, SimClusterHandle, UnknownNode};
 pub use kubelet::{ContainerContext, Images, LogLine, LogReader, LogSink, Logs, NodeSpec, ProbeKind, Prober, Program, ReadySetter};
+pub use storage::StorageClassSpec;

@@ -15,6 +15,28 @@ pub(crate) const ANNOTATION_BIND_COMPLETED: &str = "pv.kubernetes.io/bind-comple
 /// The provisioner of classes whose volumes somebody else makes.
 pub(crate) const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 
+/// The provisioner of this cluster's own classes.
+pub(crate) const PROVISIONER: &str = "volumes.simcluster.dev";
+
+/// A storage class whose volumes this cluster makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageClassSpec {
+    /// Its name.
+    pub name: String,
+    /// Whether claims without a class get it.
+    pub default: bool,
+    /// Whether volumes are made when a pod needs them, on its node, instead of at once.
+    pub wait_for_first_consumer: bool,
+}
+
+impl StorageClassSpec {
+    /// `standard` (the default, bound at once) and `local` (bound to the node of the first pod).
+    pub fn defaults() -> Vec<Self> {
+        let class = |name: &str, default, wait| Self { name: name.to_owned(), default, wait_for_first_consumer: wait };
+        vec![class("standard", true, false), class("local", false, true)]
+    }
+}
+
 /// An annotation.
 pub(crate) fn annotation<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a str> {
     meta.annotations.as_ref()?.get(name).map(String::as_str)

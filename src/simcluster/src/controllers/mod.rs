@@ -1,9 +1,13 @@
 //! The controllers of kube-controller-manager that manifests rely on.
 
+pub(crate) mod disruption;
+pub(crate) mod endpoints;
 pub(crate) mod garbage;
 pub(crate) mod namespace;
 pub(crate) mod node_lifecycle;
 pub(crate) mod service_account;
+pub(crate) mod volumes;
+pub(crate) mod workloads;
 
 use std::time::Duration;
 

@@ -32,6 +32,8 @@ pub(crate) enum Mode {
 
 struct Worked {
     uid: String,
+    /// Tells workers of one pod apart.
+    run: u64,
     updates: watch::Sender<Option<Arc<Pod>>>,
 }
 
@@ -40,6 +42,7 @@ struct State {
     workers: BTreeMap<Key, Worked>,
     used: BTreeSet<u32>,
     next: u32,
+    runs: u64,
 }
 
 /// One node's kubelet.
@@ -148,9 +151,13 @@ impl Agent {
             return;
         }
         let (sender, receiver) = watch::channel(Some(pod.clone()));
-        state.workers.insert(key, Worked { uid, updates: sender });
+        state.runs += 1;
+        let run = state.runs;
+        let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).and_then(|ip| self.own_number(ip));
+        state.used.extend(address);
+        state.workers.insert(key, Worked { uid, run, updates: sender });
         drop(state);
-        tokio::spawn(Worker::new(self.clone(), pod.clone(), receiver).run());
+        tokio::spawn(Worker::new(self.clone(), run, pod.clone(), receiver).run());
     }
 
     /// A pod of this node was removed from the API.
@@ -168,15 +175,21 @@ impl Agent {
         self.shared.logs.forget(key);
     }
 
-    /// A worker is done.
-    pub(crate) fn release(&self, key: &Key, uid: &str, pod_ip: &str) {
+    /// The place of an address in the node's range.
+    fn own_number(&self, ip: &str) -> Option<u32> {
+        let ip: std::net::Ipv4Addr = ip.parse().ok()?;
+        let number = u32::from(ip).checked_sub(0x0A00_0000 + (self.index << ADDRESS_BITS))?;
+        (number < 1 << ADDRESS_BITS).then_some(number)
+    }
+
+    /// A worker is done; its address is free unless another worker has taken the pod over.
+    pub(crate) fn release(&self, key: &Key, run: u64, pod_ip: &str) {
         let mut state = lock(&self.state);
-        if state.workers.get(key).is_some_and(|worked| worked.uid == uid) {
-            state.workers.remove(key);
-        }
-        if let Ok(ip) = pod_ip.parse::<std::net::Ipv4Addr>() {
-            let base = 0x0A00_0000 + (self.index << ADDRESS_BITS);
-            let number = u32::from(ip).wrapping_sub(base);
+        match state.workers.get(key) {
+            Some(worked) if worked.run != run => return,
+            _ => state.workers.remove(key),
+        };
+        if let Some(number) = self.own_number(pod_ip) {
             state.used.remove(&number);
         }
     }
@@ -184,7 +197,9 @@ impl Agent {
     /// Power failure: containers are gone, nothing is written.
     pub(crate) fn kill(&self) {
         self.mode.send_replace(Mode::Off);
-        lock(&self.state).workers.clear();
+        for worked in std::mem::take(&mut lock(&self.state).workers).into_values() {
+            worked.updates.send_replace(None);
+        }
     }
 
     /// Kubelet stops; containers go on.

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::agent::{Agent, Mode};
 use super::probe::ProbeKind;
 use super::slot::{Phase, Role, Slot};
-use super::status::{Conditions, View, Written, compose, phase};
+use super::status::{Conditions, View, Written, compose};
 use crate::client::path_of;
 use crate::pods;
 use crate::store::Key;
@@ -46,6 +46,8 @@ const SETUP_RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct Worker {
     agent: Arc<Agent>,
+    /// Which worker of the pod this is.
+    number: u64,
     key: Key,
     uid: String,
     pod: Arc<Pod>,
@@ -71,7 +73,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(agent: Arc<Agent>, pod: Arc<Pod>, updates: watch::Receiver<Option<Arc<Pod>>>) -> Self {
+    pub(super) fn new(agent: Arc<Agent>, number: u64, pod: Arc<Pod>, updates: watch::Receiver<Option<Arc<Pod>>>) -> Self {
         let (sender, messages) = mpsc::unbounded_channel();
         let mut slots = Vec::new();
         if let Some(spec) = &pod.spec {
@@ -109,6 +111,7 @@ impl Worker {
             key: Key::of(pod.as_ref()),
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             agent,
+            number,
             pod,
             slots,
             pod_ip,
@@ -147,7 +150,7 @@ impl Worker {
             }
         }
         self.all.cancel();
-        self.agent.release(&self.key, &self.uid, &self.pod_ip);
+        self.agent.release(&self.key, self.number, &self.pod_ip);
     }
 
     /// Waits for the next thing to do; false at the end.
@@ -405,11 +408,6 @@ impl Worker {
         let identity = format!("{}_{}({})", self.key.name, self.key.namespace, self.uid);
         let Some(slot) = self.slots.get_mut(index) else { return };
         slot.finish(code, finished, &policy, terminating, &identity);
-    }
-
-    /// The pod's phase now.
-    fn phase(&self) -> &'static str {
-        phase(&self.view())
     }
 }
 

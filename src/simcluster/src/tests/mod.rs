@@ -1,8 +1,11 @@
 //! The cluster against the API server in this process, on a clock that stands still while anything can be done.
 
 mod deletion;
+mod failures;
 mod running;
 mod scheduling;
+mod storage;
+mod workloads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +21,7 @@ use crate::client::{Client, collection, optional};
 use crate::{Builder, NodeSpec, SimCluster, SimClusterHandle};
 
 /// Longest wait for anything, in simulated time.
-const PATIENCE: Duration = Duration::from_secs(200);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 pub(crate) struct World {
     pub(crate) client: Client,

@@ -24,12 +24,12 @@ fn items(chain: &Chain, namespace: &str) -> Vec<Value> {
     ranges.iter().flat_map(|range| object::list(range, &["spec", "limits"]).to_vec()).collect()
 }
 
-pub(super) fn admit(chain: &Chain, attributes: &mut Attributes) -> Result<(), ApiError> {
+pub(super) fn admit(chain: &Chain, attributes: &mut Attributes) {
     if attributes.operation != Operation::Create || !attributes.is("", "pods") {
-        return Ok(());
+        return;
     }
     let items = items(chain, &attributes.namespace);
-    let Some(pod) = attributes.object.as_mut().filter(|_| !items.is_empty()) else { return Ok(()) };
+    let Some(pod) = attributes.object.as_mut().filter(|_| !items.is_empty()) else { return };
     let (mut limits, mut requests) = (Map::new(), Map::new());
     for item in items.iter().filter(|item| object::text(item, &["type"]) == "Container") {
         let of = |field: &str| object::map(item, &[field]).cloned().unwrap_or_default();
@@ -68,7 +68,6 @@ pub(super) fn admit(chain: &Chain, attributes: &mut Attributes) -> Result<(), Ap
     if !notes.is_empty() {
         object::set(pod, &["metadata", "annotations", ANNOTATION], format!("LimitRanger plugin set: {}", notes.join("; ")));
     }
-    Ok(())
 }
 
 pub(super) fn validate(chain: &Chain, attributes: &Attributes) -> Result<(), ApiError> {

@@ -492,7 +492,7 @@ async fn quotas_are_counted_when_they_come_and_when_objects_go() {
     store.commit(key, crate::store::Expect::Any, None).unwrap();
     assert_eq!(used().await, "0");
     let idle = store.revision();
-    tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    tokio::time::sleep(std::time::Duration::from_hours(1)).await;
     assert_eq!(store.revision(), idle, "an idle cluster writes nothing");
     running.abort();
 }

@@ -60,10 +60,10 @@ impl Aggregator {
             let changes =
                 streams.into_iter().map(|mut watch| -> BoxFuture<'static, ()> { async move { drop(watch.next_batch().await) }.boxed() });
             // Never empty, which `select_all` would not take.
-            let changed = select_all(changes.chain([pending().boxed()]));
+            let woken = select_all(changes.chain([pending().boxed()]));
             tokio::select! {
                 biased;
-                _ = changed => pause = RETRY.0,
+                _ = woken => pause = RETRY.0,
                 () = tokio::time::sleep(wait) => pause = if all_well { RETRY.0 } else { (pause * 2).min(RETRY.1) },
             }
         }

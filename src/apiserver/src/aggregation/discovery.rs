@@ -155,23 +155,18 @@ fn resources(backend: &Backend, list: &Value) -> Vec<Value> {
         let verbs = resource.get("verbs").cloned().unwrap_or_else(|| json!([]));
         let scope = if object::flag(resource, &["namespaced"]) { "Namespaced" } else { "Cluster" };
         let (name, sub) = text("name").split_once('/').unwrap_or((text("name"), ""));
-        let position = found.iter().position(|(known, _)| known == name);
-        let entry = match position.and_then(|at| found.get_mut(at)) {
-            Some((_, entry)) => entry,
-            None => {
-                // A subresource without its resource hangs below one that has no kind and no verbs.
-                let parent = Map::from_iter([
-                    ("resource".to_owned(), json!(name)),
-                    ("responseKind".to_owned(), json!({"group": "", "version": "", "kind": ""})),
-                    ("scope".to_owned(), json!(scope)),
-                    ("singularResource".to_owned(), json!("")),
-                    ("verbs".to_owned(), Value::Null),
-                ]);
-                found.push((name.to_owned(), parent));
-                let Some((_, entry)) = found.last_mut() else { continue };
-                entry
-            }
-        };
+        if !found.iter().any(|(known, _)| known == name) {
+            // A subresource without its resource hangs below one that has no kind and no verbs.
+            let parent = Map::from_iter([
+                ("resource".to_owned(), json!(name)),
+                ("responseKind".to_owned(), json!({"group": "", "version": "", "kind": ""})),
+                ("scope".to_owned(), json!(scope)),
+                ("singularResource".to_owned(), json!("")),
+                ("verbs".to_owned(), Value::Null),
+            ]);
+            found.push((name.to_owned(), parent));
+        }
+        let Some((_, entry)) = found.iter_mut().find(|(known, _)| known == name) else { continue };
         if sub.is_empty() {
             entry.insert("responseKind".into(), kind);
             entry.insert("scope".into(), json!(scope));

@@ -195,7 +195,7 @@ impl Authentication {
     /// The text for `status.error`.
     pub fn review(&self, token: &str, audiences: &[String]) -> Result<(UserInfo, Vec<String>), String> {
         let digest: [u8; 32] = Sha256::digest(token).into();
-        let fixed = self.tokens.iter().filter(|fixed| same(&fixed.digest, &digest)).map(|fixed| fixed.user.clone()).last();
+        let fixed = self.tokens.iter().filter(|fixed| same(&fixed.digest, &digest)).map(|fixed| fixed.user.clone()).next_back();
         let (mut user, audiences) = match (fixed, &self.service_accounts) {
             (Some(user), _) => (user, audiences.to_vec()),
             (None, Some(tokens)) => {

@@ -175,18 +175,19 @@ impl<'a> Attributes<'a> {
 
     /// What Kubernetes says when this is not allowed; `reason` is the authorizer's, often empty.
     pub fn forbidden(&self, reason: &str) -> ApiError {
+        use std::fmt::Write as _;
         let mut text = format!("User {} cannot {} ", go_quote(&self.user.name), self.verb);
         if self.is_resource() {
             let resource =
                 if self.subresource.is_empty() { self.resource.to_owned() } else { format!("{}/{}", self.resource, self.subresource) };
-            text.push_str(&format!("resource {} in API group {} ", go_quote(&resource), go_quote(self.group)));
+            let _ = write!(text, "resource {} in API group {} ", go_quote(&resource), go_quote(self.group));
             if self.namespace.is_empty() {
                 text.push_str("at the cluster scope");
             } else {
-                text.push_str(&format!("in the namespace {}", go_quote(self.namespace)));
+                let _ = write!(text, "in the namespace {}", go_quote(self.namespace));
             }
         } else {
-            text.push_str(&format!("path {}", go_quote(self.path)));
+            let _ = write!(text, "path {}", go_quote(self.path));
         }
         if !reason.is_empty() {
             text.push_str(": ");
@@ -197,6 +198,7 @@ impl<'a> Attributes<'a> {
 }
 
 #[cfg(test)]
+#[allow(clippy::too_many_arguments)] // Columns of a table.
 mod tests {
     use rstest::rstest;
 

@@ -196,6 +196,7 @@ fn token(authentication: &Authentication, spec: &Value) -> Result<Value, ApiErro
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // Cases of a table come by value.
 mod tests {
     use std::sync::Arc;
 

@@ -365,6 +365,7 @@ fn strings(list: Option<&Value>) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // Cases of a table come by value.
 mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -457,7 +458,7 @@ mod tests {
             format!("{none}.{claims}."),
             format!("{none}.{claims}.{signature}"),
             format!("{signed}."),
-            format!("{}A.{signature}", signed),
+            format!("{signed}A.{signature}"),
             other,
             String::new(),
             "a.b.c".into(),

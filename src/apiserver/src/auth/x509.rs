@@ -1,6 +1,7 @@
 //! Client certificates: the common name is the user, each organization a group.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::RootCertStore;
@@ -75,7 +76,7 @@ fn read(peer: &PeerCert) -> Option<UserInfo> {
     let groups = cert.subject().iter_organization().filter_map(|o| o.as_str().ok()).map(ToOwned::to_owned).collect();
     let mut fingerprint = String::from("X509SHA256=");
     for byte in Sha256::digest(leaf.as_ref()) {
-        fingerprint.push_str(&format!("{byte:02x}"));
+        let _ = write!(fingerprint, "{byte:02x}");
     }
     let extra = [(CREDENTIAL_ID.to_owned(), vec![fingerprint])].into();
     Some(UserInfo { name, uid: String::new(), groups, extra })

@@ -179,7 +179,7 @@ fn name(container: &Value) -> &str {
 }
 
 /// Names of the containers for which `bad` holds.
-fn names_of<'a>(pod: &'a Value, bad: impl Fn(&Value) -> bool) -> Vec<&'a str> {
+fn names_of(pod: &Value, bad: impl Fn(&Value) -> bool) -> Vec<&str> {
     containers(pod).filter(|container| bad(container)).map(name).collect()
 }
 

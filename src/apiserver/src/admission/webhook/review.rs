@@ -20,12 +20,12 @@ use crate::resource::{Gvk, Gvr};
 struct Question<'a> {
     kind: &'static str,
     api_version: &'static str,
-    request: Request<'a>,
+    request: Asked<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Request<'a> {
+struct Asked<'a> {
     uid: &'a str,
     kind: Value,
     resource: Value,
@@ -59,7 +59,7 @@ pub(crate) fn resource_value(gvr: &Gvr) -> Value {
 
 /// The review of a request, encoded.
 pub(super) fn question(attributes: &Attributes, uid: &str) -> Result<Bytes, String> {
-    let request = Request {
+    let request = Asked {
         uid,
         kind: kind_value(&attributes.gvk),
         resource: resource_value(&attributes.gvr),
@@ -210,6 +210,7 @@ fn details(value: &Value) -> StatusDetails {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // Cases of a table come by value.
 mod tests {
     use rstest::rstest;
 

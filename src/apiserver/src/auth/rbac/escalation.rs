@@ -105,7 +105,7 @@ impl Authorizer {
             lines.join("\n")
         );
         if !errors.is_empty() {
-            text.push_str(&format!("; resolution errors: [{}]", errors.join(", ")));
+            text = format!("{text}; resolution errors: [{}]", errors.join(", "));
         }
         Err(text)
     }

@@ -155,6 +155,7 @@ pub fn uncovered(held: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
 }
 
 #[cfg(test)]
+#[allow(clippy::too_many_arguments)] // Columns of a table.
 mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
@@ -228,7 +229,7 @@ mod tests {
         let pick = |items: &'static [&'static str]| prop::collection::vec(prop::sample::select(items).prop_map(String::from), 1..3);
         let names = prop::collection::vec(prop::sample::select(&["a", "b"][..]).prop_map(String::from), 0..2);
         (pick(&["", "apps", "*"]), pick(&["pods", "pods/log", "*/log", "nodes", "*"]), pick(&["get", "list", "*"]), names).prop_map(
-            |(api_groups, resources, verbs, resource_names)| Rule { api_groups, resources, resource_names, verbs, ..Rule::default() },
+            |(api_groups, resources, verbs, resource_names)| Rule { api_groups, resource_names, resources, verbs, ..Rule::default() },
         )
     }
 

@@ -304,3 +304,33 @@ fn the_trust_of_aggregated_servers_is_published_once() {
     assert_eq!(data["requestheader-client-ca-file"], cluster.network.pki.front_proxy_ca.cert_pem);
     assert_eq!(data["requestheader-allowed-names"], "[\"front-proxy-client\"]");
 }
+
+/// The whole way: certificate, rights, discovery, proxy.
+#[tokio::test(start_paused = true)]
+async fn a_user_reaches_the_other_server_through_the_whole_server() {
+    let network = Network::new();
+    let server = crate::http::ApiServer::builder(network.env()).pki(&network.pki).build().unwrap();
+    let cluster = Cluster { network, store: server.store().clone(), aggregator: server.core().aggregation.clone() };
+    cluster.register(&json!({}));
+    cluster.listen();
+    cluster.aggregator.probe().await;
+    let ask = async |user: UserInfo, path: &str| {
+        let client = server.client_service_as(user);
+        let request = Request::get(path).body(Empty::<Bytes>::new()).unwrap();
+        let response = tower::ServiceExt::oneshot(client, request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let (status, body) = ask(UserInfo::admin(), "/apis").await;
+    assert!(status == 200 && body.contains("\"sub.example.dev/v1\""), "{body}");
+    let path = "/apis/sub.example.dev/v1/namespaces/n/things/t/start";
+    let (status, body) = ask(UserInfo::admin(), path).await;
+    assert!(status == 200 && body.contains("[\"x-remote-user\",\"kubernetes-admin\"]"), "{body}");
+    let (status, body) = ask(UserInfo::new("amy", &["system:authenticated"]), path).await;
+    assert_eq!(status, 403);
+    assert!(body.contains("cannot get resource \\\"things/start\\\" in API group \\\"sub.example.dev\\\""), "{body}");
+    let key = Key::new(api_services(), "", "v1.sub.example.dev");
+    cluster.store.commit(key, crate::store::Expect::Any, None).unwrap();
+    assert_eq!(ask(UserInfo::admin(), path).await, (404, "404 page not found\n".to_owned()));
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use kube_cel::KubeCelExt as _;
 use kube_cel::cel::extractors::This;
 use kube_cel::cel::objects::Opaque;
-use kube_cel::cel::{Context, ExecutionError, Value};
+use kube_cel::cel::{Context, ExecutionError, IdedExpr, Value};
 
 type Outcome = Result<Value, ExecutionError>;
 
@@ -164,6 +164,28 @@ fn to_bool(value: &Value) -> Outcome {
     }
 }
 
+/// The library's own does not notice overflow.
+fn sum(value: &Value) -> Outcome {
+    let Value::List(list) = value else { return Err(ExecutionError::NoSuchOverload) };
+    let overflow = || ExecutionError::function_error("sum", "integer overflow");
+    let mut items = list.iter();
+    let Some(first) = items.next() else { return Ok(Value::Int(0)) };
+    items.try_fold(first.clone(), |sum, item| match (sum, item) {
+        (Value::Int(a), Value::Int(b)) => a.checked_add(*b).map(Value::Int).ok_or_else(overflow),
+        (Value::UInt(a), Value::UInt(b)) => a.checked_add(*b).map(Value::UInt).ok_or_else(overflow),
+        (Value::Float(a), Value::Float(b)) => Ok(Value::Float(a + b)),
+        (sum @ Value::Duration(_), item @ Value::Duration(_)) => sum + item.clone(),
+        _ => Err(ExecutionError::NoSuchOverload),
+    })
+}
+
+/// Evaluates an expression. A panic of the library is an error of the expression: expressions are data that clients
+/// bring, and must not end the request's task.
+pub(crate) fn resolve(expr: &IdedExpr, context: &Context<'_>) -> Outcome {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Value::resolve(expr, context)))
+        .unwrap_or_else(|_| Err(ExecutionError::function_error("evaluate", "internal error: the expression cannot be evaluated")))
+}
+
 /// Every function, and the names of types; shared by all evaluations.
 pub(crate) fn base() -> &'static Context<'static> {
     static BASE: LazyLock<Context<'static>> = LazyLock::new(|| {
@@ -176,6 +198,7 @@ pub(crate) fn base() -> &'static Context<'static> {
         });
         context.add_function("dyn", |value: Value| -> Outcome { Ok(value) });
         context.add_function("bool", |value: Value| -> Outcome { to_bool(&value) });
+        context.add_function("sum", |This(this): This<Value>| -> Outcome { sum(&this) });
         authorizer_functions(&mut context);
         context
     });

@@ -122,7 +122,7 @@ impl Program {
         {
             context.add_variable_from_value("variables", composed.needed_by(&self.expr, variables)?);
         }
-        kube_cel::cel::Value::resolve(&self.expr, &context).map_err(|error| CelError::Run(run_error(&error)))
+        library::resolve(&self.expr, &context).map_err(|error| CelError::Run(run_error(&error)))
     }
 
     /// Evaluates to a boolean.

@@ -168,7 +168,7 @@ impl Walk {
                     (false, None) => continue,
                 }
             }
-            match Cel::resolve(program, &context) {
+            match library::resolve(program, &context) {
                 Ok(Cel::Bool(true)) => {}
                 // An unchanged value that a rule without `oldSelf` refuses was accepted before the rule came.
                 _ if unchanged && !compiled.transition => {}
@@ -212,7 +212,7 @@ fn refusal(
     path: Path<'_>,
     context: &Context<'_>,
 ) -> FieldError {
-    let computed = compiled.message.as_ref().and_then(|message| match Cel::resolve(message, context) {
+    let computed = compiled.message.as_ref().and_then(|message| match library::resolve(message, context) {
         Ok(Cel::String(text)) if !text.trim().is_empty() && !text.contains('\n') && text.len() <= 5120 => {
             Some(text.trim().to_owned())
         }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -69,6 +70,8 @@ fn rules_are_evaluated(#[case] rule: &str, #[case] spec: Value, #[case] holds: b
     "spec: Invalid value: \"object\": index out of bounds: 5 evaluating rule: self.items[5].n == 1")]
 #[case("self.labels['x'] == ''", json!({"labels": {}}),
     "spec: Invalid value: \"object\": no such key: x evaluating rule: self.labels['x'] == ''")]
+#[case("self.items.map(i, i.n).sum() > 0", json!({"items": [{"n": i64::MAX}, {"n": 1}]}),
+    "spec: Invalid value: \"object\": integer overflow evaluating rule: self.items.map(i, i.n).sum() > 0")]
 #[case("1 / self.size == 1", json!({"size": 0}), "spec: Invalid value: \"object\": division by zero evaluating rule: 1 / self.size == 1")]
 fn rules_that_cannot_be_evaluated_say_why(#[case] rule: &str, #[case] spec: Value, #[case] expected: &str) {
     assert_eq!(run(rule, &spec), [expected]);
@@ -218,4 +221,52 @@ fn expressions_give_strings_and_json() {
         json.eval_json(&variables).unwrap(),
         json!({"op": "add", "value": [1, "x"], "at": "2024-01-01T00:00:00Z"})
     );
+}
+
+fn any_expression() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "1", "-9223372036854775808", "9223372036854775807", "0", "2u", "1.5", "1e308", "'a'", "b'x'", "''", "true", "null",
+        "[]", "{}", "object", "object.a", "object.list", "object.nope", "duration('1h')", "timestamp('2024-01-01T00:00:00Z')",
+        "duration('9999999999h')", "timestamp('9999-12-31T23:59:59Z')", "optional.none()", "quantity('1Gi')", "nope",
+        "type(1)", "dyn(1)", "-1",
+    ])
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let binary = prop::sample::select(vec![
+            "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", "in",
+        ]);
+        let method = prop::sample::select(vec![
+            "size()", "all(x, x == 1)", "exists(x, x)", "map(x, x + x)", "filter(x, true)", "a", "?a", "contains('a')",
+            "matches('(')", "split('')", "substring(1, 0)", "charAt(-1)", "orValue(1)", "optMap(x, x)", "value()",
+            "getFullYear()", "sum()", "min()", "slice(2, 1)", "find('[a')", "lowerAscii()", "format([1])", "reverse()",
+            "add(quantity('1'))", "replace('a', 'b', -1)", "join(',')", "indexOf('a', 99)", "isSorted()",
+        ]);
+        let call = prop::sample::select(vec!["size", "int", "uint", "double", "string", "bool", "has", "type", "bytes", "duration", "timestamp", "cidr", "ip", "url", "semver", "math.least", "sets.contains", "base64.decode"]);
+        prop_oneof![
+            (inner.clone(), binary, inner.clone()).prop_map(|(a, op, b)| format!("({a} {op} {b})")),
+            (inner.clone(), method).prop_map(|(a, method)| format!("({a}).{method}")),
+            (call, inner.clone()).prop_map(|(call, a)| format!("{call}({a})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a})[{b}]")),
+            (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{{{a}: {b}}}")),
+            (inner.clone(), inner).prop_map(|(a, b)| format!("cel.bind(y, {a}, [y, {b}])")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_expression_brings_the_server_down(source in any_expression()) {
+        let object = json!({"a": "x", "list": [1, 2]});
+        if let Ok(program) = Program::compile(&source, &Environment::admission(false, false)) {
+            let _ = program.eval(&Variables::new().with("object", &object));
+        }
+    }
+
+    #[test]
+    fn no_text_brings_the_parser_down(source in "[a-z0-9'\"()\\[\\]{}.?:!&|<>=+*/ -]{0,24}") {
+        let _ = Program::compile(&source, &Environment::admission(false, false));
+    }
 }

@@ -183,7 +183,7 @@ fn formatted(schema: &Schema, text: &str) -> Cel {
 fn convert(function: &'static LazyLock<Option<IdedExpr>>, value: Cel) -> Option<Cel> {
     let mut context = library::base().new_inner_scope();
     context.add_variable_from_value("value", value);
-    Cel::resolve(function.as_ref()?, &context).ok()
+    library::resolve(function.as_ref()?, &context).ok()
 }
 
 static TIMESTAMP: LazyLock<Option<IdedExpr>> = LazyLock::new(|| ast::parse("timestamp(value)").ok());

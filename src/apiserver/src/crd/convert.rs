@@ -112,3 +112,48 @@ fn accept(answer: &Value, uid: &str, sent: &Value, wanted: &str) -> Result<Value
     object::set(&mut result, &["metadata"], metadata);
     Ok(result)
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn sent() -> Value {
+        json!({"apiVersion": "example.dev/v1", "kind": "Gear", "spec": {"n": 1},
+            "metadata": {"name": "g", "namespace": "ns", "uid": "u", "resourceVersion": "7", "labels": {"a": "b"}}})
+    }
+
+    fn answer(change: impl FnOnce(&mut Value)) -> Value {
+        let mut answer = json!({"response": {"uid": "1", "result": {"status": "Success"}, "convertedObjects": [
+            {"apiVersion": "example.dev/v2", "kind": "Gear", "spec": {"m": 1},
+             "metadata": {"name": "g", "namespace": "ns", "uid": "u", "annotations": {"x": "y"}, "finalizers": ["f"]}}]}});
+        change(&mut answer);
+        answer
+    }
+
+    #[test]
+    fn only_labels_and_annotations_of_the_metadata_are_taken() {
+        let converted = accept(&answer(|_| {}), "1", &sent(), "example.dev/v2").unwrap();
+        assert_eq!(
+            converted,
+            json!({"apiVersion": "example.dev/v2", "kind": "Gear", "spec": {"m": 1}, "metadata":
+                {"name": "g", "namespace": "ns", "uid": "u", "resourceVersion": "7", "annotations": {"x": "y"}}})
+        );
+    }
+
+    #[rstest]
+    #[case("/response/uid", json!("2"), "expected response.uid=\"1\", got \"2\"")]
+    #[case("/response/result", json!({"status": "Failure", "message": "no way"}), "no way")]
+    #[case("/response/result", json!({"status": "Failure"}), "response.result.status was not 'Success'")]
+    #[case("/response/convertedObjects", json!([]), "response.convertedObjects contained 0 items, expected 1")]
+    #[case("/response/convertedObjects/0/apiVersion", json!("example.dev/v3"),
+        "response.convertedObjects[0] had apiVersion example.dev/v3, expected example.dev/v2")]
+    #[case("/response/convertedObjects/0/metadata/name", json!("h"),
+        "response.convertedObjects[0] has another name than the request's object")]
+    #[case("/response", json!(null), "no response provided")]
+    fn answers_that_are_no_conversion_are_refused(#[case] at: &str, #[case] value: Value, #[case] expected: &str) {
+        let answer = answer(|answer| *answer.pointer_mut(at).unwrap() = value);
+        assert_eq!(accept(&answer, "1", &sent(), "example.dev/v2").unwrap_err(), expected);
+    }
+}

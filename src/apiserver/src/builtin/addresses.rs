@@ -79,13 +79,10 @@ impl Addresses {
         })
     }
 
-    /// Whether a chosen address is in range and free.
-    pub fn is_free(&self, store: &Store, address: Ipv4Addr) -> Result<bool, ()> {
+    /// Whether a chosen address is free; `None` when it is out of range.
+    pub fn is_free(&self, store: &Store, address: Ipv4Addr) -> Option<bool> {
         let number = u32::from(address);
-        if !(FIRST..=LAST).contains(&number) {
-            return Err(());
-        }
-        Ok(self.with(store, |taken| !taken.addresses.contains(&number)))
+        (FIRST..=LAST).contains(&number).then(|| self.with(store, |taken| !taken.addresses.contains(&number)))
     }
 
     /// A free node port, starting to look at a random one.
@@ -100,11 +97,8 @@ impl Addresses {
         })
     }
 
-    /// Whether a chosen node port is in range and free.
-    pub fn is_port_free(&self, store: &Store, port: u16) -> Result<bool, ()> {
-        if !PORTS.contains(&port) {
-            return Err(());
-        }
-        Ok(self.with(store, |taken| !taken.ports.contains(&port)))
+    /// Whether a chosen node port is free; `None` when it is out of range.
+    pub fn is_port_free(&self, store: &Store, port: u16) -> Option<bool> {
+        PORTS.contains(&port).then(|| self.with(store, |taken| !taken.ports.contains(&port)))
     }
 }

@@ -133,7 +133,7 @@ async fn charge(call: &Call, stored: &Stored, pod: &str, dry_run: bool) -> Resul
 /// Says in the pod's status why it goes.
 async fn announce(pod_call: &mut Call) -> Result<(), ApiError> {
     let now = pod_call.core.env.timestamp();
-    pod_call.subresource = "eviction".to_owned();
+    "eviction".clone_into(&mut pod_call.subresource);
     let options = WriteOptions::default();
     replace(pod_call, &options, WriteKind::Update, Tracking::Settled, |_, pod| {
         let mut pod = pod.clone();

@@ -46,7 +46,7 @@ fn groups(core: &Core) -> Vec<Group> {
         .into_iter()
         .map(|(name, versions)| {
             let mut versions: Vec<(String, Vec<Arc<ResourceInfo>>)> = versions.into_iter().collect();
-            versions.sort_by(|a, b| version_rank(&b.0).cmp(&version_rank(&a.0)));
+            versions.sort_by_cached_key(|(name, _)| std::cmp::Reverse(version_rank(name)));
             Group { name, versions }
         })
         .filter(|group| !group.versions.is_empty())

@@ -59,8 +59,9 @@ fn health(path: &str, query: Option<&str>) -> Response<Body> {
         return if CHECKS.contains(&check) { answer::text(200, "ok") } else { answer::text(404, "404 page not found\n") };
     }
     if query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="))) {
-        let lines: String = CHECKS.iter().map(|check| format!("[+]{check} ok\n")).collect();
-        return answer::text(200, format!("{lines}{root} check passed\n"));
+        let mut lines: Vec<String> = CHECKS.iter().map(|check| format!("[+]{check} ok")).collect();
+        lines.push(format!("{root} check passed\n"));
+        return answer::text(200, lines.join("\n"));
     }
     answer::text(200, "ok")
 }

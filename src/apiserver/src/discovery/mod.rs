@@ -37,8 +37,8 @@ struct Document {
 ///
 /// # Errors
 /// 406 when the client accepts nothing that is offered.
-pub async fn serve(core: &Arc<Core>, request: &RequestInfo, parts: &Parts) -> Result<Response<Body>, ApiError> {
-    if let Some(response) = wiring::openapi(core, &request.path, parts).await {
+pub fn serve(core: &Arc<Core>, request: &RequestInfo, parts: &Parts) -> Result<Response<Body>, ApiError> {
+    if let Some(response) = wiring::openapi(core, &request.path, parts) {
         return Ok(response);
     }
     let read = matches!(parts.method.as_str(), "GET" | "HEAD");
@@ -88,7 +88,7 @@ fn aggregated_document(core: &Core, path: &str, parts: &Parts) -> Response<Body>
             .entry(path.to_owned())
             .or_insert_with(|| {
                 let json = documents::aggregated(core, path == "/api").to_string();
-                let etag: String = Sha256::digest(&json).iter().map(|byte| format!("{byte:02X}")).collect();
+                let etag = format!("{:X}", Sha256::digest(&json));
                 Document { json: Bytes::from(json), etag: format!("\"{etag}\"") }
             })
             .clone()

@@ -275,7 +275,7 @@ where
         return Ok(core.aggregation.serve(&user, parts, body).await);
     }
     if !request.is_resource {
-        return crate::discovery::serve(core, &request, parts).await;
+        return crate::discovery::serve(core, &request, parts);
     }
     let found = core.resources.lookup(&request.group, &request.version, &request.resource);
     let Some(info) = found.filter(|info| scope_fits(info, &request)) else { return not_served(&request) };
@@ -380,7 +380,7 @@ fn deprecation(call: &Call) -> Option<String> {
     let mut text = format!("{} {} is deprecated", gvk.api_version(), gvk.kind);
     if let Some(newer) = call.info.versions.iter().find(|v| v.served && !v.deprecated) {
         let newer = call.info.gvk(&newer.name);
-        text.push_str(&format!("; use {} {}", newer.api_version(), newer.kind));
+        text = format!("{text}; use {} {}", newer.api_version(), newer.kind);
     }
     Some(text)
 }

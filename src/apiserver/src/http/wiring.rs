@@ -8,7 +8,7 @@ use http::request::Parts;
 use super::{Body, Core};
 
 /// Serves OpenAPI documents; `None` for other paths.
-pub(crate) async fn openapi(core: &Arc<Core>, path: &str, parts: &Parts) -> Option<Response<Body>> {
+pub(crate) fn openapi(core: &Arc<Core>, path: &str, parts: &Parts) -> Option<Response<Body>> {
     if !matches!(parts.method.as_str(), "GET" | "HEAD") {
         return None;
     }

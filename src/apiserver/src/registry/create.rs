@@ -166,20 +166,13 @@ fn generate_exhausted(call: &Call, object: &Value) -> ApiError {
 
 /// The kind's own preparation of a new object.
 fn prepare(call: &Call, object: &mut Value) -> Result<(), ApiError> {
-    match call.info.strategy() {
-        Some(strategy) => {
-            if strategy.has_generation() {
-                object::set(object, &["metadata", "generation"], 1);
-            } else {
-                object::remove(object, &["metadata", "generation"]);
-            }
-            strategy.prepare_create(&Context::of(call), object)
-        }
-        None => {
-            object::set(object, &["metadata", "generation"], 1);
-            Ok(())
-        }
+    let strategy = call.info.strategy();
+    if strategy.is_none_or(|strategy| strategy.has_generation()) {
+        object::set(object, &["metadata", "generation"], 1);
+    } else {
+        object::remove(object, &["metadata", "generation"]);
     }
+    strategy.map_or(Ok(()), |strategy| strategy.prepare_create(&Context::of(call), object))
 }
 
 /// Warnings of the kind.

@@ -161,19 +161,15 @@ pub fn finish(
         }
         let unknown = schema::prune(&schema, &mut value);
         strict.extend(unknown.into_iter().map(|path| format!("unknown field {path:?}")));
-        match validation {
-            FieldValidation::Ignore => {}
-            FieldValidation::Warn => {
-                for text in &strict {
-                    if !warnings.contains(text) {
-                        warnings.push(text.clone());
-                    }
+        if validation == FieldValidation::Warn {
+            for text in &strict {
+                if !warnings.contains(text) {
+                    warnings.push(text.clone());
                 }
             }
-            FieldValidation::Strict if !strict.is_empty() => {
-                return Err(cannot(format!("strict decoding error: {}", strict.join(", "))));
-            }
-            FieldValidation::Strict => {}
+        }
+        if validation == FieldValidation::Strict && !strict.is_empty() {
+            return Err(cannot(format!("strict decoding error: {}", strict.join(", "))));
         }
         schema::default(&schema, &mut value);
     }
@@ -258,8 +254,14 @@ fn summary(body: &[u8]) -> String {
     match head.first() {
         None => "<empty>".to_owned(),
         Some(b'{') => format!("{}{more}", String::from_utf8_lossy(head)),
-        Some(_) => format!("{}{more}", head.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        Some(_) => format!("{}{more}", hex(head)),
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 0xf)).copied().unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 /// Builds a [`Value`] and notes repeated keys with their paths; the last one wins.

@@ -118,7 +118,8 @@ pub fn validate_update(object: &Value, old: &Value) -> Vec<FieldError> {
     wrong
 }
 
-fn validate_common(object: &Value, wrong: &mut Vec<FieldError>) {
+/// What is wrong with metadata whether it is new or not.
+pub fn validate_common(object: &Value, wrong: &mut Vec<FieldError>) {
     if let Some(generation) = object::number(object, &["metadata", "generation"]).filter(|generation| *generation < 0) {
         wrong.push(FieldError::invalid("metadata.generation", generation, "must be greater than or equal to 0"));
     }

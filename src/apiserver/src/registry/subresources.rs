@@ -8,7 +8,7 @@ use crate::error::{ApiError, StatusDetails};
 pub async fn serve(mut call: Call) -> Result<(Output, Vec<String>), (ApiError, Vec<String>)> {
     if call.verb == "watch" {
         let warnings = call.warnings.clone();
-        return watch::watch(call).await.map_err(|error| (error, warnings));
+        return watch::watch(call).map_err(|error| (error, warnings));
     }
     let result = match call.subresource.as_str() {
         "" => object(&mut call).await,

@@ -32,6 +32,9 @@ pub fn check_update(call: &Call, object: &Value, old: &Value) -> Result<(), ApiE
     // The original checks metadata once for all kinds and once in the kind's rules; its causes show both.
     wrong.extend(metadata.clone());
     wrong.extend(metadata);
+    if call.info.is_custom() {
+        meta::validate_common(object, &mut wrong);
+    }
     finish(call, object, Some(old), wrong)
 }
 
@@ -61,7 +64,9 @@ fn finish(call: &Call, object: &Value, old: Option<&Value>, mut wrong: Vec<Field
     if wrong.is_empty() {
         return Ok(());
     }
-    let gvk = Gvk { kind: object::kind(object).to_owned(), ..call.gvk() };
+    // Events of both groups are checked by the rules of the one that stores them.
+    let group = call.info.storage_resource().group;
+    let gvk = Gvk { group, kind: object::kind(object).to_owned(), ..call.gvk() };
     Err(ApiError::invalid(&gvk, object::name(object), &wrong))
 }
 

@@ -29,10 +29,10 @@ use crate::table;
 /// A watch without `timeoutSeconds` ends after this long at the least, and twice that at the most.
 const MIN_TIMEOUT: u64 = 1_800;
 /// How often a watch that allows bookmarks gets one.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 
 /// Serves a watch request.
-pub async fn watch(call: Call) -> Result<(Output, Vec<String>), ApiError> {
+pub fn watch(call: Call) -> Result<(Output, Vec<String>), ApiError> {
     let options = ListOptions::parse(&call.query, true)?;
     let selection = Selection::parse(&call, &options)?;
     let version = parse_revision(&options.resource_version).map_err(|error| ApiError::new(500, "", error.to_string()))?;

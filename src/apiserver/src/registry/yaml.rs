@@ -56,7 +56,7 @@ mod tests {
     use serde_json::json;
 
     #[rstest]
-    #[case("a: 1\nb: [x, y]\n", json!({"a": 1, "b": ["x", "y"]}))]
+    #[case("a: 1\nb: [x, z]\n", json!({"a": 1, "b": ["x", "z"]}))]
     #[case("a: y\n", json!({"a": true}))]
     #[case("a: \"y\"\n", json!({"a": "y"}))]
     #[case("a: ~\n", json!({"a": null}))]

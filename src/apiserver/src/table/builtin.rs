@@ -190,7 +190,7 @@ fn service_cell(heading: &str, o: &Value) -> Value {
         "External-IP" => {
             let mut addresses: Vec<&str> = object::strings(o, &["spec", "externalIPs"]);
             match kind {
-                "ExternalName" => return object::text(o, &["spec", "externalName"]).into(),
+                "ExternalName" => object::text(o, &["spec", "externalName"]).into(),
                 "LoadBalancer" => {
                     for ingress in object::list(o, &["status", "loadBalancer", "ingress"]) {
                         let ip = object::text(ingress, &["ip"]);
@@ -257,10 +257,9 @@ fn volume_cell(resource: &str, heading: &str, o: &Value) -> Value {
         "Status" => text(&["status", "phase"]).into(),
         "Volume" => text(&["spec", "volumeName"]).into(),
         // A claim has what its volume has, once it has one.
-        "Capacity" if claim && text(&["spec", "volumeName"]).is_empty() => "".into(),
+        "Capacity" | "Access Modes" if claim && text(&["spec", "volumeName"]).is_empty() => "".into(),
         "Capacity" if claim => text(&["status", "capacity", "storage"]).into(),
         "Capacity" => text(&["spec", "capacity", "storage"]).into(),
-        "Access Modes" if claim && text(&["spec", "volumeName"]).is_empty() => "".into(),
         "Access Modes" if claim => access_modes(o, &["status", "accessModes"]).into(),
         "Access Modes" => access_modes(o, &["spec", "accessModes"]).into(),
         "StorageClass" => text(&["spec", "storageClassName"]).into(),

@@ -102,21 +102,11 @@ fn of(group: &str, resource: &str) -> &'static [Column] {
             ("Count", Field("count"), 1),
             ("Name", Name, 1),
         ],
-        ("", "replicationcontrollers") => &[
-            ("Desired", Field("spec.replicas"), 0),
-            ("Current", Field("status.replicas"), 0),
-            ("Ready", Field("status.readyReplicas"), 0),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            ("Selector", Field("spec.selector"), 1),
-        ],
         ("", "resourcequotas") => &[
             ("Request", Text("Request represents a minimum amount of cpu/memory that a container may consume."), 0),
             ("Limit", Text("Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."), 0),
             AGE,
         ],
-        ("", "limitranges") => &[("Created At", Age, 0)],
         ("apps", "deployments") => &[
             ("Ready", Text("Number of the pod with ready state"), 0),
             ("Up-to-date", Field("status.updatedReplicas"), 0),
@@ -126,7 +116,7 @@ fn of(group: &str, resource: &str) -> &'static [Column] {
             IMAGES,
             ("Selector", Field("spec.selector"), 1),
         ],
-        ("apps", "replicasets") => &[
+        ("", "replicationcontrollers") | ("apps", "replicasets") => &[
             ("Desired", Field("spec.replicas"), 0),
             ("Current", Field("status.replicas"), 0),
             ("Ready", Field("status.readyReplicas"), 0),
@@ -192,7 +182,9 @@ fn of(group: &str, resource: &str) -> &'static [Column] {
             AGE,
             ("PreemptionPolicy", Field("preemptionPolicy"), 0),
         ],
-        ("rbac.authorization.k8s.io", "roles" | "clusterroles") => &[("Created At", Age, 0)],
+        ("", "limitranges")
+        | ("rbac.authorization.k8s.io", "roles" | "clusterroles")
+        | ("apiextensions.k8s.io", "customresourcedefinitions") => &[("Created At", Age, 0)],
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => &[
             ("Role", Text("Reference to a role in the current namespace or a cluster role in the global namespace"), 0),
             AGE,
@@ -200,7 +192,6 @@ fn of(group: &str, resource: &str) -> &'static [Column] {
             ("Groups", Text("Groups in the roleBinding"), 1),
             ("ServiceAccounts", Text("ServiceAccounts in the roleBinding"), 1),
         ],
-        ("apiextensions.k8s.io", "customresourcedefinitions") => &[("Created At", Age, 0)],
         ("apiregistration.k8s.io", "apiservices") => &[
             ("Service", Text("The reference to the service that hosts this API endpoint."), 0),
             ("Available", Text("Whether this service is available."), 0),
@@ -278,7 +269,7 @@ pub(super) fn definitions(call: &Call) -> Vec<Value> {
             Field(path) => schema.as_deref().map(|schema| described(schema, path)).unwrap_or_default(),
         };
         let format = if matches!(about, Name) { "name" } else { "" };
-        column(name, kind, format, description, *priority)
+        column(name, kind, format, &description, *priority)
     });
     if call.info.gr.resource == "events" { columns.collect() } else { with_name(columns) }
 }

@@ -84,7 +84,7 @@ fn metadata_description(name: &str) -> String {
     schemas::object_meta().field(name).map(|field| field.description().to_owned()).unwrap_or_default()
 }
 
-fn column(name: &str, kind: &str, format: &str, description: String, priority: i32) -> Value {
+fn column(name: &str, kind: &str, format: &str, description: &str, priority: i32) -> Value {
     json!({"name": name, "type": kind, "format": format, "description": description, "priority": priority})
 }
 
@@ -109,7 +109,7 @@ fn definition((of, _): &(PrinterColumn, Option<JsonPath>)) -> Value {
     } else {
         of.description.clone()
     };
-    column(&of.name, &of.column_type, &of.format, description, of.priority)
+    column(&of.name, &of.column_type, &of.format, &description, of.priority)
 }
 
 fn custom_cells(call: &Call, columns: &[(PrinterColumn, Option<JsonPath>)], object: &Value) -> Vec<Value> {
@@ -155,7 +155,7 @@ fn age(call: &Call, time: Option<&str>) -> String {
 
 /// The definitions after the name column that every table begins with.
 fn with_name(rest: impl IntoIterator<Item = Value>) -> Vec<Value> {
-    std::iter::once(column("Name", "string", "name", metadata_description("name"), 0)).chain(rest).collect()
+    std::iter::once(column("Name", "string", "name", &metadata_description("name"), 0)).chain(rest).collect()
 }
 
 /// A map of labels as `a=b,c=d`.

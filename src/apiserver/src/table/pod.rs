@@ -62,7 +62,7 @@ pub(super) fn summarize(pod: &Value) -> Summary {
         summary.status.clone_from(&reason);
     }
     if condition(pod, "PodScheduled").is_some_and(|c| object::text(c, &["reason"]) == "SchedulingGated") {
-        summary.status = "SchedulingGated".to_owned();
+        "SchedulingGated".clone_into(&mut summary.status);
     }
     let (init_restarts, initializing) = initialization(pod, &mut summary, inits.len());
     if !initializing || condition(pod, "Initialized").is_some_and(|c| object::text(c, &["status"]) == "True") {
@@ -72,9 +72,9 @@ pub(super) fn summarize(pod: &Value) -> Summary {
     }
     if object::is_terminating(pod) {
         if reason == "NodeLost" {
-            summary.status = "Unknown".to_owned();
+            "Unknown".clone_into(&mut summary.status);
         } else if !matches!(text(&["status", "phase"]).as_str(), "Failed" | "Succeeded") {
-            summary.status = "Terminating".to_owned();
+            "Terminating".clone_into(&mut summary.status);
         }
     }
     summary
@@ -124,7 +124,7 @@ fn running(pod: &Value, summary: &mut Summary) {
         let waiting = object::text(status, &["state", "waiting", "reason"]);
         let terminated = object::at(status, &["state", "terminated"]);
         if !waiting.is_empty() {
-            summary.status = waiting.to_owned();
+            waiting.clone_into(&mut summary.status);
         } else if let Some(terminated) = terminated {
             summary.status = ended(terminated);
         } else if object::flag(status, &["ready"]) && object::at(status, &["state", "running"]).is_some() {
@@ -135,6 +135,6 @@ fn running(pod: &Value, summary: &mut Summary) {
     summary.restarts = restarts;
     if summary.status == "Completed" && has_running {
         let ready = condition(pod, "Ready").is_some_and(|c| object::text(c, &["status"]) == "True");
-        summary.status = if ready { "Running" } else { "NotReady" }.to_owned();
+        if ready { "Running" } else { "NotReady" }.clone_into(&mut summary.status);
     }
 }

@@ -182,7 +182,7 @@ fn check_taints(object: &Value, wrong: &mut Vec<FieldError>) {
                 json!(effect)
             );
             let mut error = FieldError::duplicate(field, printed(text));
-            error.detail = "taints must be unique by key and effect pair".to_owned();
+            "taints must be unique by key and effect pair".clone_into(&mut error.detail);
             wrong.push(error);
         }
         seen.push((key, effect));

@@ -124,7 +124,7 @@ impl Strategy for Secret {
             wrong.push(FieldError::too_long("data", MAX_DATA));
         }
         let has = |key: &str| data.is_some_and(|data| data.contains_key(key));
-        let mut need = |key: &str, wrong: &mut Vec<FieldError>| {
+        let need = |key: &str, wrong: &mut Vec<FieldError>| {
             if !has(key) {
                 wrong.push(FieldError::required(format!("data[{key}]"), ""));
             }

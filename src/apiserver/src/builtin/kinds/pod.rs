@@ -175,13 +175,12 @@ fn check_status(object: &Value, old: &Value) -> Vec<FieldError> {
     let mut bad = None;
     for (index, ip) in ips.iter().enumerate() {
         let text = object::text(ip, &["ip"]);
-        match text.parse::<std::net::IpAddr>() {
-            Ok(address) => families.push(address.is_ipv6()),
-            Err(_) => {
-                bad.get_or_insert((index, text));
-                let detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-                wrong.push(FieldError::invalid(format!("status.podIPs[{index}]"), text, detail));
-            }
+        if let Ok(address) = text.parse::<std::net::IpAddr>() {
+            families.push(address.is_ipv6());
+        } else {
+            bad.get_or_insert((index, text));
+            let detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            wrong.push(FieldError::invalid(format!("status.podIPs[{index}]"), text, detail));
         }
     }
     if ips.len() > 1 {

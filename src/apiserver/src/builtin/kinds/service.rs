@@ -242,9 +242,9 @@ fn allocate(cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
             });
             if !own && let Ok(parsed) = address.parse::<Ipv4Addr>() {
                 let why = match cx.core.service_addresses.is_free(store, parsed) {
-                    Ok(true) => None,
-                    Ok(false) => Some("failed to allocate IP %s: provided IP is already allocated".replace("%s", address)),
-                    Err(()) => Some(format!("failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is 10.96.0.0/16")),
+                    Some(true) => None,
+                    Some(false) => Some("failed to allocate IP %s: provided IP is already allocated".replace("%s", address)),
+                    None => Some(format!("failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is 10.96.0.0/16")),
                 };
                 if let Some(why) = why {
                     return Err(invalid(object, FieldError::invalid("spec.clusterIPs", json!([address]), why)));
@@ -262,8 +262,22 @@ fn allocate(cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
     let wants_ports = is_type(object, &["NodePort"])
         || (is_type(object, &["LoadBalancer"]) && object::flag(object, &["spec", "allocateLoadBalancerNodePorts"]));
     if wants_ports {
-        for port in object::list_mut(object, &["spec", "ports"]) {
-            if object::number(port, &["nodePort"]).unwrap_or(0) == 0 {
+        let own = own_ports(cx, object);
+        let (kind, name) = (Gvk::new("", "v1", "Service"), object::name(object).to_owned());
+        for (index, port) in object::list_mut(object, &["spec", "ports"]).iter_mut().enumerate() {
+            let chosen = object::number(port, &["nodePort"]).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+            if let Some(number) = chosen.filter(|number| !own.contains(number)) {
+                let why = match cx.core.service_addresses.is_port_free(store, number) {
+                    Some(true) => None,
+                    Some(false) => Some("provided port is already allocated"),
+                    None => Some("provided port is not in the valid range. The range of valid ports is 30000-32767"),
+                };
+                if let Some(why) = why {
+                    let wrong = FieldError::invalid(format!("spec.ports[{index}].nodePort"), number, why);
+                    return Err(ApiError::invalid(&kind, &name, &[wrong]));
+                }
+            }
+            if chosen.is_none() {
                 let Some(number) = cx.core.service_addresses.port(store, entropy.next_u64()) else {
                     return Err(ApiError::internal("failed to allocate a nodePort: range is full"));
                 };
@@ -272,6 +286,14 @@ fn allocate(cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+/// Node ports that the stored Service has already.
+fn own_ports(cx: &Context<'_>, object: &Value) -> Vec<u16> {
+    let key = crate::store::Key::new(crate::resource::GroupResource::new("", "services"), cx.namespace, object::name(object));
+    let stored = cx.core.store.get(&key).map(|stored| stored.value()).unwrap_or_default();
+    let ports = object::list(&stored, &["spec", "ports"]).iter();
+    ports.filter_map(|port| object::number(port, &["nodePort"]).and_then(|port| u16::try_from(port).ok())).collect()
 }
 
 fn finish_address(object: &mut Value, address: &str) {

@@ -36,7 +36,7 @@ fn check_selector(object: &Value, old: Option<&Value>, wrong: &mut Vec<FieldErro
     {
         wrong.push(FieldError::invalid("spec.selector", selector.cloned().unwrap_or(Value::Null), "field is immutable"));
     }
-    let empty = selector.and_then(Value::as_object).is_none_or(|map| map.is_empty());
+    let empty = selector.and_then(Value::as_object).is_none_or(serde_json::Map::is_empty);
     if selector.is_none() {
         wrong.push(FieldError::required("spec.selector", ""));
     } else if empty {

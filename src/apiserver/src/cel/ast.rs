@@ -63,9 +63,7 @@ fn refuse(expr: &IdedExpr, source: &str) -> Result<(), String> {
     });
     match found {
         None => Ok(()),
-        Some(name) => {
-            Err(error_at(source, &name, &format!("undeclared reference to '{name}' (in container '')")))
-        }
+        Some(name) => Err(error_at(source, &name, &format!("undeclared reference to '{name}' (in container '')"))),
     }
 }
 
@@ -79,9 +77,7 @@ pub(crate) fn walk<'a>(expr: &'a IdedExpr, visit: &mut dyn FnMut(&'a IdedExpr)) 
             }
         }
         Expr::Comprehension(loops) => {
-            for inner in
-                [&loops.iter_range, &loops.accu_init, &loops.loop_cond, &loops.loop_step, &loops.result]
-            {
+            for inner in [&loops.iter_range, &loops.accu_init, &loops.loop_cond, &loops.loop_step, &loops.result] {
                 walk(inner, visit);
             }
         }
@@ -109,13 +105,7 @@ fn rewrite(expr: &mut IdedExpr, change: &mut dyn FnMut(&mut IdedExpr)) {
         }
         Expr::Comprehension(loops) => {
             let loops = &mut **loops;
-            for inner in [
-                &mut loops.iter_range,
-                &mut loops.accu_init,
-                &mut loops.loop_cond,
-                &mut loops.loop_step,
-                &mut loops.result,
-            ] {
+            for inner in [&mut loops.iter_range, &mut loops.accu_init, &mut loops.loop_cond, &mut loops.loop_step, &mut loops.result] {
                 rewrite(inner, change);
             }
         }
@@ -192,9 +182,7 @@ fn bind(name: &str, value: IdedExpr, body: IdedExpr) -> Expr {
 fn macro_call(found: &CallExpr) -> Option<Expr> {
     let target = found.target.as_deref()?;
     match (found.func_name.as_str(), found.args.as_slice()) {
-        ("bind", [name, value, body]) if ident(target) == Some("cel") => {
-            Some(bind(ident(name)?, value.clone(), body.clone()))
-        }
+        ("bind", [name, value, body]) if ident(target) == Some("cel") => Some(bind(ident(name)?, value.clone(), body.clone())),
         (which @ ("optMap" | "optFlatMap"), [name, body]) => {
             let bound = node(bind(ident(name)?, call("value", Some(target.clone()), Vec::new()), body.clone()));
             let optional = || Some(node(Expr::Ident("optional".to_owned())));

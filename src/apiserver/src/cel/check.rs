@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::types::{Scope, Type, infer, of_schema};
 use super::ast;
+use super::types::{Scope, Type, infer, of_schema};
 use crate::error::FieldError;
 use crate::schema::structural::{child, property};
 use crate::schema::{ListType, Schema, ValidationRule};

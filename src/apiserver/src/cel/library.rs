@@ -155,10 +155,7 @@ fn to_bool(value: &Value) -> Outcome {
         Value::String(text) => match text.as_str() {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::Bool(true)),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::Bool(false)),
-            other => Err(ExecutionError::function_error(
-                "bool",
-                format!("strconv.ParseBool: parsing {other:?}: invalid syntax"),
-            )),
+            other => Err(ExecutionError::function_error("bool", format!("strconv.ParseBool: parsing {other:?}: invalid syntax"))),
         },
         _ => Err(ExecutionError::NoSuchOverload),
     }
@@ -193,9 +190,7 @@ pub(crate) fn base() -> &'static Context<'static> {
         for name in TYPES {
             context.add_variable_from_value(name, Value::Opaque(Arc::new(TypeName(name))));
         }
-        context.add_function("type", |value: Value| -> Outcome {
-            Ok(Value::Opaque(Arc::new(TypeName(type_name(&value)))))
-        });
+        context.add_function("type", |value: Value| -> Outcome { Ok(Value::Opaque(Arc::new(TypeName(type_name(&value))))) });
         context.add_function("dyn", |value: Value| -> Outcome { Ok(value) });
         context.add_function("bool", |value: Value| -> Outcome { to_bool(&value) });
         context.add_function("sum", |This(this): This<Value>| -> Outcome { sum(&this) });
@@ -212,12 +207,9 @@ fn authorizer_functions(context: &mut Context<'_>) {
     context.add_function("group", |This(this): This<Value>, group: Arc<String>| -> Outcome {
         refine(&this, |check| check.group.clone_from(&group))
     });
-    context.add_function(
-        "serviceAccount",
-        |This(this): This<Value>, namespace: Arc<String>, name: Arc<String>| -> Outcome {
-            refine(&this, |check| check.service_account = Some(((*namespace).clone(), (*name).clone())))
-        },
-    );
+    context.add_function("serviceAccount", |This(this): This<Value>, namespace: Arc<String>, name: Arc<String>| -> Outcome {
+        refine(&this, |check| check.service_account = Some(((*namespace).clone(), (*name).clone())))
+    });
     context.add_function("resource", |This(this): This<Value>, resource: Arc<String>| -> Outcome {
         refine(&this, |check| check.resource.clone_from(&resource))
     });
@@ -245,15 +237,11 @@ fn authorizer_functions(context: &mut Context<'_>) {
         };
         Ok(Value::Opaque(Arc::new(decision)))
     });
-    context.add_function("allowed", |This(this): This<Value>| -> Outcome {
-        Ok(Value::Bool(opaque::<Decision>(&this)?.allowed))
-    });
+    context.add_function("allowed", |This(this): This<Value>| -> Outcome { Ok(Value::Bool(opaque::<Decision>(&this)?.allowed)) });
     context.add_function("reason", |This(this): This<Value>| -> Outcome {
         Ok(Value::String(Arc::new(opaque::<Decision>(&this)?.reason.clone())))
     });
-    context.add_function("errored", |This(this): This<Value>| -> Outcome {
-        Ok(Value::Bool(opaque::<Decision>(&this)?.error.is_some()))
-    });
+    context.add_function("errored", |This(this): This<Value>| -> Outcome { Ok(Value::Bool(opaque::<Decision>(&this)?.error.is_some())) });
     context.add_function("error", |This(this): This<Value>| -> Outcome {
         Ok(Value::String(Arc::new(opaque::<Decision>(&this)?.error.clone().unwrap_or_default())))
     });

@@ -152,8 +152,7 @@ impl Program {
     /// # Errors
     /// As [`Program::eval`], and for values that have no JSON form.
     pub fn eval_json(&self, variables: &Variables<'_>) -> Result<Value, CelError> {
-        value::json(&self.eval(variables)?)
-            .ok_or_else(|| CelError::Run("cel expression must evaluate to a JSON value".to_owned()))
+        value::json(&self.eval(variables)?).ok_or_else(|| CelError::Run("cel expression must evaluate to a JSON value".to_owned()))
     }
 }
 
@@ -267,9 +266,7 @@ impl<'a> Composed<'a> {
                 value
             };
             let value = value.map_err(|error| match error {
-                CelError::Run(text) => {
-                    CelError::Run(format!("composited variable {name:?} fails to evaluate: {text}"))
-                }
+                CelError::Run(text) => CelError::Run(format!("composited variable {name:?} fails to evaluate: {text}")),
                 other => other,
             })?;
             map.insert(Key::String(Arc::new(name.clone())), value);

@@ -135,12 +135,8 @@ impl Walk {
         let fields = compiled.fields.as_ref();
         let mut context = library::base().new_inner_scope();
         context.add_variable_from_value("self", typed(schema, value, None, fields));
-        let old_self = compiled
-            .rules
-            .iter()
-            .any(|rule| rule.transition)
-            .then(|| old.map(|old| typed(schema, old, Some(value), fields)))
-            .flatten();
+        let old_self =
+            compiled.rules.iter().any(|rule| rule.transition).then(|| old.map(|old| typed(schema, old, Some(value), fields))).flatten();
         let loops = compiled.rules.iter().any(|rule| rule.nesting > 1);
         let size = if loops { widest(value).max(old.map_or(0, widest)) } else { 0 };
         let unchanged = old == Some(value);
@@ -205,17 +201,9 @@ fn invalid(field: String, value: &Value, detail: String) -> FieldError {
     error
 }
 
-fn refusal(
-    rule: &ValidationRule,
-    compiled: &CompiledRule,
-    value: &Value,
-    path: Path<'_>,
-    context: &Context<'_>,
-) -> FieldError {
+fn refusal(rule: &ValidationRule, compiled: &CompiledRule, value: &Value, path: Path<'_>, context: &Context<'_>) -> FieldError {
     let computed = compiled.message.as_ref().and_then(|message| match library::resolve(message, context) {
-        Ok(Cel::String(text)) if !text.trim().is_empty() && !text.contains('\n') && text.len() <= 5120 => {
-            Some(text.trim().to_owned())
-        }
+        Ok(Cel::String(text)) if !text.trim().is_empty() && !text.contains('\n') && text.len() <= 5120 => Some(text.trim().to_owned()),
         _ => None,
     });
     let detail = computed.unwrap_or_else(|| {

@@ -81,13 +81,26 @@ fn rules_that_cannot_be_evaluated_say_why(#[case] rule: &str, #[case] spec: Valu
 #[case("self.nope == 1", "compilation failed: ERROR: <input>:1:5: undefined field 'nope'\n | self.nope == 1\n | ....^")]
 #[case("true &&\n nope", "compilation failed: ERROR: <input>:2:2: undeclared reference to 'nope' (in container '')\n |  nope\n | .^")]
 #[case("self.size", "cel expression must evaluate to a bool")]
-#[case("self.size == 'a'",
-    "compilation failed: ERROR: <input>:1:11: found no matching overload for '_==_' applied to '(int, string)'\n | self.size == 'a'\n | ..........^")]
-#[case("self.ratio > 'a'",
-    "compilation failed: ERROR: <input>:1:12: found no matching overload for '_>_' applied to '(double, string)'\n | self.ratio > 'a'\n | ...........^")]
-#[case("self.items.all(i, i.x == 1)", "compilation failed: ERROR: <input>:1:20: undefined field 'x'\n | self.items.all(i, i.x == 1)\n | ...................^")]
-#[case("Object{}.x == 1", "compilation failed: ERROR: <input>:1:1: undeclared reference to 'Object' (in container '')\n | Object{}.x == 1\n | ^")]
-#[case("self.name.frobnicate()", "compilation failed: ERROR: <input>:1:11: undeclared reference to 'frobnicate' (in container '')\n | self.name.frobnicate()\n | ..........^")]
+#[case(
+    "self.size == 'a'",
+    "compilation failed: ERROR: <input>:1:11: found no matching overload for '_==_' applied to '(int, string)'\n | self.size == 'a'\n | ..........^"
+)]
+#[case(
+    "self.ratio > 'a'",
+    "compilation failed: ERROR: <input>:1:12: found no matching overload for '_>_' applied to '(double, string)'\n | self.ratio > 'a'\n | ...........^"
+)]
+#[case(
+    "self.items.all(i, i.x == 1)",
+    "compilation failed: ERROR: <input>:1:20: undefined field 'x'\n | self.items.all(i, i.x == 1)\n | ...................^"
+)]
+#[case(
+    "Object{}.x == 1",
+    "compilation failed: ERROR: <input>:1:1: undeclared reference to 'Object' (in container '')\n | Object{}.x == 1\n | ^"
+)]
+#[case(
+    "self.name.frobnicate()",
+    "compilation failed: ERROR: <input>:1:11: undeclared reference to 'frobnicate' (in container '')\n | self.name.frobnicate()\n | ..........^"
+)]
 fn rules_that_do_not_compile_are_refused(#[case] rule: &str, #[case] expected: &str) {
     let schema = json!({"type": "object", "properties": {"spec": with_rules(&json!([{"rule": rule, "message": "m"}]))}});
     let errors = texts(&Schema::from_openapi_v3(&schema).unwrap_err());
@@ -182,9 +195,7 @@ fn policies_see_their_variables(#[case] source: &str, #[case] expected: Result<b
     let namespace = json!({"metadata": {"name": "ns"}});
     let mut env = Environment::admission(false, true);
     let mut programs = Vec::new();
-    for (name, source) in
-        [("big", "object.spec.replicas > 1"), ("broken", "object.spec.nope"), ("bigger", "variables.big && true")]
-    {
+    for (name, source) in [("big", "object.spec.replicas > 1"), ("broken", "object.spec.nope"), ("bigger", "variables.big && true")] {
         programs.push((name.to_owned(), Program::compile(source, &env).unwrap()));
         env = env.with_composed(name);
     }
@@ -217,31 +228,93 @@ fn expressions_give_strings_and_json() {
     assert_eq!(text.eval_string(&variables).unwrap(), "b has 2");
     assert_eq!(text.result_type(), "string");
     let json = Program::compile("{'op': 'add', 'value': object.a.b, 'at': timestamp('2024-01-01T00:00:00Z')}", &env).unwrap();
-    assert_eq!(
-        json.eval_json(&variables).unwrap(),
-        json!({"op": "add", "value": [1, "x"], "at": "2024-01-01T00:00:00Z"})
-    );
+    assert_eq!(json.eval_json(&variables).unwrap(), json!({"op": "add", "value": [1, "x"], "at": "2024-01-01T00:00:00Z"}));
 }
 
 fn any_expression() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
-        "1", "-9223372036854775808", "9223372036854775807", "0", "2u", "1.5", "1e308", "'a'", "b'x'", "''", "true", "null",
-        "[]", "{}", "object", "object.a", "object.list", "object.nope", "duration('1h')", "timestamp('2024-01-01T00:00:00Z')",
-        "duration('9999999999h')", "timestamp('9999-12-31T23:59:59Z')", "optional.none()", "quantity('1Gi')", "nope",
-        "type(1)", "dyn(1)", "-1",
+        "1",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "0",
+        "2u",
+        "1.5",
+        "1e308",
+        "'a'",
+        "b'x'",
+        "''",
+        "true",
+        "null",
+        "[]",
+        "{}",
+        "object",
+        "object.a",
+        "object.list",
+        "object.nope",
+        "duration('1h')",
+        "timestamp('2024-01-01T00:00:00Z')",
+        "duration('9999999999h')",
+        "timestamp('9999-12-31T23:59:59Z')",
+        "optional.none()",
+        "quantity('1Gi')",
+        "nope",
+        "type(1)",
+        "dyn(1)",
+        "-1",
     ])
     .prop_map(str::to_owned);
     leaf.prop_recursive(4, 24, 3, |inner| {
-        let binary = prop::sample::select(vec![
-            "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", "in",
-        ]);
+        let binary = prop::sample::select(vec!["+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", "in"]);
         let method = prop::sample::select(vec![
-            "size()", "all(x, x == 1)", "exists(x, x)", "map(x, x + x)", "filter(x, true)", "a", "?a", "contains('a')",
-            "matches('(')", "split('')", "substring(1, 0)", "charAt(-1)", "orValue(1)", "optMap(x, x)", "value()",
-            "getFullYear()", "sum()", "min()", "slice(2, 1)", "find('[a')", "lowerAscii()", "format([1])", "reverse()",
-            "add(quantity('1'))", "replace('a', 'b', -1)", "join(',')", "indexOf('a', 99)", "isSorted()",
+            "size()",
+            "all(x, x == 1)",
+            "exists(x, x)",
+            "map(x, x + x)",
+            "filter(x, true)",
+            "a",
+            "?a",
+            "contains('a')",
+            "matches('(')",
+            "split('')",
+            "substring(1, 0)",
+            "charAt(-1)",
+            "orValue(1)",
+            "optMap(x, x)",
+            "value()",
+            "getFullYear()",
+            "sum()",
+            "min()",
+            "slice(2, 1)",
+            "find('[a')",
+            "lowerAscii()",
+            "format([1])",
+            "reverse()",
+            "add(quantity('1'))",
+            "replace('a', 'b', -1)",
+            "join(',')",
+            "indexOf('a', 99)",
+            "isSorted()",
         ]);
-        let call = prop::sample::select(vec!["size", "int", "uint", "double", "string", "bool", "has", "type", "bytes", "duration", "timestamp", "cidr", "ip", "url", "semver", "math.least", "sets.contains", "base64.decode"]);
+        let call = prop::sample::select(vec![
+            "size",
+            "int",
+            "uint",
+            "double",
+            "string",
+            "bool",
+            "has",
+            "type",
+            "bytes",
+            "duration",
+            "timestamp",
+            "cidr",
+            "ip",
+            "url",
+            "semver",
+            "math.least",
+            "sets.contains",
+            "base64.decode",
+        ]);
         prop_oneof![
             (inner.clone(), binary, inner.clone()).prop_map(|(a, op, b)| format!("({a} {op} {b})")),
             (inner.clone(), method).prop_map(|(a, method)| format!("({a}).{method}")),

@@ -134,8 +134,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-const TYPE_NAMES: [&str; 10] =
-    ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type"];
+const TYPE_NAMES: [&str; 10] = ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type"];
 /// Names before a dot that belong to a function.
 const NAMESPACES: [&str; 7] = ["optional", "math", "sets", "base64", "jsonpatch", "format", "cel"];
 
@@ -192,7 +191,8 @@ pub fn infer<'a>(expr: &IdedExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Pro
                 Type::Map(_) | Type::Object(_) | Type::Metadata | Type::Fields(_) => Type::String,
                 Type::Dyn | Type::Optional(_) => Type::Dyn,
                 other => {
-                    let message = format!("expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)");
+                    let message =
+                        format!("expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)");
                     return Err(Problem::new(message, ""));
                 }
             };
@@ -253,9 +253,7 @@ fn field<'a>(operand: &Type<'a>, name: &str) -> Result<Type<'a>, Problem> {
             schema.properties.get(property.as_str()).map(|schema| of_schema(schema)).ok_or_else(undefined)
         }
         Type::Metadata | Type::Fields(_) => Err(undefined()),
-        other => {
-            Err(Problem::new(format!("type '{other}' does not support field selection"), format!(".{name}")))
-        }
+        other => Err(Problem::new(format!("type '{other}' does not support field selection"), format!(".{name}"))),
     }
 }
 
@@ -284,10 +282,7 @@ fn comparable(a: &Type<'_>, b: &Type<'_>) -> bool {
 fn no_overload(function: &str, args: &[&Type<'_>]) -> Problem {
     let args: Vec<String> = args.iter().map(ToString::to_string).collect();
     let symbol: String = function.chars().filter(|c| *c != '_' && *c != '@').collect();
-    Problem::new(
-        format!("found no matching overload for '{function}' applied to '({})'", args.join(", ")),
-        symbol,
-    )
+    Problem::new(format!("found no matching overload for '{function}' applied to '({})'", args.join(", ")), symbol)
 }
 
 fn number_like(of: &Type<'_>) -> bool {
@@ -299,16 +294,15 @@ fn arithmetic<'a>(function: &str, a: &Type<'a>, b: &Type<'a>) -> Result<Type<'a>
         (_, Type::Dyn, _) | (_, _, Type::Dyn) => Type::Dyn,
         (_, Type::Int, Type::Int) => Type::Int,
         (_, Type::Uint, Type::Uint) => Type::Uint,
-        (operators::ADD | operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE, Type::Double, Type::Double) => {
-            Type::Double
-        }
+        (operators::ADD | operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE, Type::Double, Type::Double) => Type::Double,
         (operators::ADD, Type::String, Type::String) => Type::String,
         (operators::ADD, Type::Bytes, Type::Bytes) => Type::Bytes,
         (operators::ADD, Type::List(a), Type::List(b)) => Type::List(Box::new(unify((**a).clone(), b))),
         (operators::ADD | operators::SUBSTRACT, Type::Duration, Type::Duration)
         | (operators::SUBSTRACT, Type::Timestamp, Type::Timestamp) => Type::Duration,
-        (operators::ADD | operators::SUBSTRACT, Type::Timestamp, Type::Duration)
-        | (operators::ADD, Type::Duration, Type::Timestamp) => Type::Timestamp,
+        (operators::ADD | operators::SUBSTRACT, Type::Timestamp, Type::Duration) | (operators::ADD, Type::Duration, Type::Timestamp) => {
+            Type::Timestamp
+        }
         _ => return Err(no_overload(function, &[a, b])),
     })
 }
@@ -354,27 +348,30 @@ fn call<'a>(call: &CallExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Problem>
             }
         }
         (operators::LOGICAL_NOT, [a]) => {
-            if matches!(a, Type::Bool | Type::Dyn) { Ok(Type::Bool) } else { Err(no_overload(name, &[a])) }
+            if matches!(a, Type::Bool | Type::Dyn) {
+                Ok(Type::Bool)
+            } else {
+                Err(no_overload(name, &[a]))
+            }
         }
         (operators::EQUALS | operators::NOT_EQUALS, [a, b]) => {
-            if comparable(a, b) { Ok(Type::Bool) } else { Err(no_overload(name, &[a, b])) }
-        }
-        (operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS, [a, b]) => {
-            if comparable(a, b) || number_like(a) && number_like(b) {
+            if comparable(a, b) {
                 Ok(Type::Bool)
             } else {
                 Err(no_overload(name, &[a, b]))
             }
+        }
+        (operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS, [a, b]) => {
+            if comparable(a, b) || number_like(a) && number_like(b) { Ok(Type::Bool) } else { Err(no_overload(name, &[a, b])) }
         }
         (operators::IN, [element, container]) => match container {
             Type::List(of) if !comparable(element, of) => Err(no_overload(name, &[element, container])),
             Type::List(_) | Type::Map(_) | Type::Dyn | Type::Object(_) | Type::Fields(_) => Ok(Type::Bool),
             _ => Err(no_overload(name, &[element, container])),
         },
-        (
-            operators::ADD | operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO,
-            [a, b],
-        ) => arithmetic(name, a, b),
+        (operators::ADD | operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO, [a, b]) => {
+            arithmetic(name, a, b)
+        }
         (operators::NEGATE, [a]) => Ok(a.clone()),
         (operators::INDEX, [container, index]) => match container {
             Type::List(element) => {
@@ -415,16 +412,37 @@ fn namespaced<'a>(namespace: &str, name: &str, call: &CallExpr, scope: &mut Scop
 fn function<'a>(name: &str, target: Option<&Type<'a>>, args: &[Type<'a>]) -> Result<Type<'a>, Problem> {
     let first = target.or(args.first());
     Ok(match name {
-        "size" | "int" | "getFullYear" | "getMonth" | "getDayOfYear" | "getDayOfMonth" | "getDate" | "getDayOfWeek"
-        | "getHours" | "getMinutes" | "getSeconds" | "getMilliseconds" | "indexOf" | "lastIndexOf" | "compareTo"
-        | "sign" | "major" | "minor" | "patch" | "asInteger" | "family" | "prefixLength" => Type::Int,
-        "contains" | "startsWith" | "endsWith" | "matches" | "isSorted" | "isURL" | "isIP" | "isCIDR" | "isQuantity"
-        | "isSemver" | "isInteger" | "isGreaterThan" | "isLessThan" | "bool" | "hasValue" | "allowed" | "errored"
-        | "isUnspecified" | "isLoopback" | "isLinkLocalMulticast" | "isLinkLocalUnicast" | "isGlobalUnicast"
-        | "containsIP" | "containsCIDR" | "isCanonical" | "ip.isCanonical" => Type::Bool,
-        "string" | "lowerAscii" | "upperAscii" | "trim" | "replace" | "substring" | "join" | "charAt" | "find"
-        | "format" | "getScheme" | "getHost" | "getHostname" | "getPort" | "getEscapedPath" | "reason" | "error"
-        | "quote" => Type::String,
+        "size" | "int" | "getFullYear" | "getMonth" | "getDayOfYear" | "getDayOfMonth" | "getDate" | "getDayOfWeek" | "getHours"
+        | "getMinutes" | "getSeconds" | "getMilliseconds" | "indexOf" | "lastIndexOf" | "compareTo" | "sign" | "major" | "minor"
+        | "patch" | "asInteger" | "family" | "prefixLength" => Type::Int,
+        "contains"
+        | "startsWith"
+        | "endsWith"
+        | "matches"
+        | "isSorted"
+        | "isURL"
+        | "isIP"
+        | "isCIDR"
+        | "isQuantity"
+        | "isSemver"
+        | "isInteger"
+        | "isGreaterThan"
+        | "isLessThan"
+        | "bool"
+        | "hasValue"
+        | "allowed"
+        | "errored"
+        | "isUnspecified"
+        | "isLoopback"
+        | "isLinkLocalMulticast"
+        | "isLinkLocalUnicast"
+        | "isGlobalUnicast"
+        | "containsIP"
+        | "containsCIDR"
+        | "isCanonical"
+        | "ip.isCanonical" => Type::Bool,
+        "string" | "lowerAscii" | "upperAscii" | "trim" | "replace" | "substring" | "join" | "charAt" | "find" | "format" | "getScheme"
+        | "getHost" | "getHostname" | "getPort" | "getEscapedPath" | "reason" | "error" | "quote" => Type::String,
         "findAll" | "split" => Type::List(Box::new(Type::String)),
         "uint" => Type::Uint,
         "double" | "asApproximateFloat" => Type::Double,
@@ -441,10 +459,10 @@ fn function<'a>(name: &str, target: Option<&Type<'a>>, args: &[Type<'a>]) -> Res
             (Some(Type::Optional(inner)), Some(other)) => unify((**inner).clone(), other),
             _ => Type::Dyn,
         },
-        "dyn" | "type" | "min" | "max" | "sum" | "quantity" | "add" | "sub" | "url" | "ip" | "cidr" | "semver"
-        | "masked" | "optMap" | "optFlatMap" | "validate" | "path" | "group" | "serviceAccount" | "resource"
-        | "subresource" | "namespace" | "name" | "check" | "fieldSelector" | "labelSelector" | "range" | "first"
-        | "last" | "unwrapOpt" | "lists" | "dns1123Label" | "dns1123Subdomain" | "named" => Type::Dyn,
+        "dyn" | "type" | "min" | "max" | "sum" | "quantity" | "add" | "sub" | "url" | "ip" | "cidr" | "semver" | "masked" | "optMap"
+        | "optFlatMap" | "validate" | "path" | "group" | "serviceAccount" | "resource" | "subresource" | "namespace" | "name" | "check"
+        | "fieldSelector" | "labelSelector" | "range" | "first" | "last" | "unwrapOpt" | "lists" | "dns1123Label" | "dns1123Subdomain"
+        | "named" => Type::Dyn,
         other => return Err(undeclared(other)),
     })
 }

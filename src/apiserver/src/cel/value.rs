@@ -13,8 +13,24 @@ use super::{ast, library};
 use crate::schema::{JsonType, ListType, Schema};
 
 const RESERVED: [&str; 18] = [
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
-    "let", "loop", "package", "namespace", "return",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
 ];
 
 /// The name under which a property is selected in a rule: `__`, `.`, `-`, `/` and reserved words are escaped. `None`
@@ -135,9 +151,9 @@ fn meta(name: &str, value: &Value, out: &mut HashMap<Key, Cel>) {
             out.insert(key(name), string(text));
         }
         ("metadata", Value::Object(map)) => {
-            let names = ["name", "generateName"].into_iter().filter_map(|name| {
-                map.get(name).and_then(Value::as_str).map(|text| (key(name), string(text)))
-            });
+            let names = ["name", "generateName"]
+                .into_iter()
+                .filter_map(|name| map.get(name).and_then(Value::as_str).map(|text| (key(name), string(text))));
             out.insert(key(name), map_of(names.collect()));
         }
         _ => {}
@@ -149,8 +165,7 @@ fn array(schema: &Schema, list: &[Value], like: Option<&Value>) -> Cel {
         Some(items) => typed(items, value, like, None),
         None => untyped(value),
     };
-    let Some(Value::Array(like)) = like.filter(|_| matches!(schema.list_type, Some(ListType::Set | ListType::Map)))
-    else {
+    let Some(Value::Array(like)) = like.filter(|_| matches!(schema.list_type, Some(ListType::Set | ListType::Map))) else {
         return Cel::List(Arc::new(list.iter().map(|value| item(value, None)).collect()));
     };
     let same = |a: &Value, b: &Value| match schema.list_type {

@@ -41,9 +41,7 @@ pub async fn convert(core: &Core, info: &ResourceInfo, value: &mut Value, versio
 
 async fn ask(core: &Core, conversion: &Value, value: &mut Value, wanted: &str) -> Result<(), ApiError> {
     let from = object::text(value, &["apiVersion"]).to_owned();
-    let failed = |why: String| {
-        ApiError::internal(format!("conversion webhook for {from}, Kind={} failed: {why}", object::kind(value)))
-    };
+    let failed = |why: String| ApiError::internal(format!("conversion webhook for {from}, Kind={} failed: {why}", object::kind(value)));
     let config = conversion.get("webhook").and_then(|webhook| webhook.get("clientConfig")).unwrap_or(&Value::Null);
     let endpoint = Endpoint::of(config).map_err(failed)?;
     let spoken = object::strings(conversion, &["webhook", "conversionReviewVersions"]);
@@ -55,8 +53,7 @@ async fn ask(core: &Core, conversion: &Value, value: &mut Value, wanted: &str) -
         "request": {"uid": uid, "desiredAPIVersion": wanted, "objects": [value.clone()]},
     });
     let client = Client::new(core.env.clone(), core.store.clone());
-    let (status, body) =
-        client.post(&endpoint, Bytes::from(request.to_string()), TIMEOUT).await.map_err(|error| failed(error.0))?;
+    let (status, body) = client.post(&endpoint, Bytes::from(request.to_string()), TIMEOUT).await.map_err(|error| failed(error.0))?;
     if !status.is_success() {
         return Err(failed(format!("the server responded with the status code {}", status.as_u16())));
     }
@@ -84,10 +81,7 @@ fn accept(answer: &Value, uid: &str, sent: &Value, wanted: &str) -> Result<Value
         return Err(format!("response.convertedObjects contained {} items, expected 1", objects.len()));
     };
     if object::text(converted, &["apiVersion"]) != wanted {
-        return Err(format!(
-            "response.convertedObjects[0] had apiVersion {}, expected {wanted}",
-            object::text(converted, &["apiVersion"])
-        ));
+        return Err(format!("response.convertedObjects[0] had apiVersion {}, expected {wanted}", object::text(converted, &["apiVersion"])));
     }
     for (what, same) in [
         ("kind", object::kind(converted) == object::kind(sent)),

@@ -145,22 +145,14 @@ fn publish(
     if infos.is_empty() && kept.len() == served.len() {
         return;
     }
-    let mut all: BTreeMap<String, ResourceInfo> =
-        kept.into_iter().map(|(name, info)| (name, (*info).clone())).collect();
+    let mut all: BTreeMap<String, ResourceInfo> = kept.into_iter().map(|(name, info)| (name, (*info).clone())).collect();
     all.extend(infos);
     registry.replace_crds(all.into_values().collect());
 }
 
 /// Stores a definition if it changed, as the server itself; returns its revision. `complete` gives back what was taken
 /// out of both values.
-fn write(
-    store: &Store,
-    stored: &Stored,
-    value: &mut Value,
-    before: &Value,
-    env: &Env,
-    complete: impl FnOnce(&mut Value),
-) -> u64 {
+fn write(store: &Store, stored: &Stored, value: &mut Value, before: &Value, env: &Env, complete: impl FnOnce(&mut Value)) -> u64 {
     if value == before {
         complete(value);
         return stored.revision;
@@ -190,10 +182,7 @@ fn clean_up(store: &Store, env: &Env, definition: &mut Value) -> bool {
     if !object::finalizers(definition).contains(&CLEANUP_FINALIZER) {
         return !object::finalizers(definition).is_empty();
     }
-    let gr = GroupResource::new(
-        object::text(definition, &["spec", "group"]),
-        object::text(definition, &["spec", "names", "plural"]),
-    );
+    let gr = GroupResource::new(object::text(definition, &["spec", "group"]), object::text(definition, &["spec", "names", "plural"]));
     let mut left = false;
     // Only an established definition has objects of its own; without, the names may be another's.
     if status::is_true(definition, "Established") {
@@ -227,19 +216,9 @@ fn remove(store: &Store, env: &Env, stored: &Stored) -> bool {
 }
 
 /// Ends a definition without objects, unless others hold it.
-fn end(
-    store: &Store,
-    stored: &Stored,
-    value: &mut Value,
-    before: &Value,
-    env: &Env,
-    complete: impl FnOnce(&mut Value),
-) {
-    let others: Vec<String> = object::finalizers(value)
-        .into_iter()
-        .filter(|finalizer| *finalizer != CLEANUP_FINALIZER)
-        .map(str::to_owned)
-        .collect();
+fn end(store: &Store, stored: &Stored, value: &mut Value, before: &Value, env: &Env, complete: impl FnOnce(&mut Value)) {
+    let others: Vec<String> =
+        object::finalizers(value).into_iter().filter(|finalizer| *finalizer != CLEANUP_FINALIZER).map(str::to_owned).collect();
     if others.is_empty() {
         let gone = store.commit(stored.key.clone(), Expect::Revision(stored.revision), None);
         if let Err(error) = gone {

@@ -19,10 +19,8 @@ pub fn resource_info(definition: &Value, revision: u64, terminating: bool) -> Re
     let names = object::at(definition, &["status", "acceptedNames"]).unwrap_or(&Value::Null);
     let own = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
     let mut schemas: Vec<(&Value, Arc<Schema>)> = Vec::new();
-    let mut versions: Vec<VersionInfo> = object::list(definition, &["spec", "versions"])
-        .iter()
-        .map(|version| version_info(version, revision, &mut schemas))
-        .collect();
+    let mut versions: Vec<VersionInfo> =
+        object::list(definition, &["spec", "versions"]).iter().map(|version| version_info(version, revision, &mut schemas)).collect();
     versions.sort_by(|a, b| version_order(&a.name, &b.name));
     let webhook = object::text(definition, &["spec", "conversion", "strategy"]) == "Webhook";
     ResourceInfo {
@@ -37,9 +35,7 @@ pub fn resource_info(definition: &Value, revision: u64, terminating: bool) -> Re
         source: Source::Crd {
             uid: object::uid(definition).to_owned(),
             name: object::name(definition).to_owned(),
-            conversion: object::at(definition, &["spec", "conversion"])
-                .filter(|_| webhook)
-                .map(|conversion| Arc::new(conversion.clone())),
+            conversion: object::at(definition, &["spec", "conversion"]).filter(|_| webhook).map(|conversion| Arc::new(conversion.clone())),
             terminating,
         },
         verbs: VERBS.iter().map(|verb| (*verb).to_owned()).collect(),
@@ -86,10 +82,7 @@ fn version_info<'a>(version: &'a Value, revision: u64, schemas: &mut Vec<(&'a Va
             status_replicas: text(scale, "statusReplicasPath"),
             label_selector: Some(text(scale, "labelSelectorPath")).filter(|path| !path.is_empty()),
         }),
-        selectable_fields: object::list(version, &["selectableFields"])
-            .iter()
-            .map(|field| text(field, "jsonPath"))
-            .collect(),
+        selectable_fields: object::list(version, &["selectableFields"]).iter().map(|field| text(field, "jsonPath")).collect(),
         deprecated: object::flag(version, &["deprecated"]),
         deprecation_warning: object::at(version, &["deprecationWarning"]).and_then(Value::as_str).map(str::to_owned),
     }
@@ -97,8 +90,7 @@ fn version_info<'a>(version: &'a Value, revision: u64, schemas: &mut Vec<(&'a Va
 
 /// The column of resources that name none.
 fn age() -> PrinterColumn {
-    let description =
-        builtin::object_meta().field("creationTimestamp").map(|schema| schema.description().to_owned());
+    let description = builtin::object_meta().field("creationTimestamp").map(|schema| schema.description().to_owned());
     PrinterColumn {
         name: "Age".to_owned(),
         column_type: "date".to_owned(),

@@ -59,8 +59,7 @@ pub const DELETION_PENDING: Condition<'static> = (
 pub const DELETION_IN_PROGRESS: Condition<'static> =
     ("Terminating", "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress");
 /// Set when a deleted definition stays for finalizers of others.
-pub const DELETION_COMPLETED: Condition<'static> =
-    ("Terminating", "False", "InstanceDeletionCompleted", "removed all instances");
+pub const DELETION_COMPLETED: Condition<'static> = ("Terminating", "False", "InstanceDeletionCompleted", "removed all instances");
 
 /// A condition by type.
 pub fn condition<'a>(definition: &'a Value, kind: &str) -> Option<&'a Value> {
@@ -75,13 +74,10 @@ pub fn is_true(definition: &Value, kind: &str) -> bool {
 /// Sets a condition; its time changes with its status only.
 pub fn set_condition(definition: &mut Value, now: &str, (kind, status, reason, message): Condition<'_>) {
     let time = match condition(definition, kind) {
-        Some(one) if object::text(one, &["status"]) == status => {
-            one.get("lastTransitionTime").cloned().unwrap_or_else(|| now.into())
-        }
+        Some(one) if object::text(one, &["status"]) == status => one.get("lastTransitionTime").cloned().unwrap_or_else(|| now.into()),
         _ => now.into(),
     };
-    let new =
-        json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": time});
+    let new = json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": time});
     let mut list = object::list(definition, &["status", "conditions"]).to_vec();
     match list.iter_mut().find(|one| object::text(one, &["type"]) == kind) {
         Some(one) => *one = new,
@@ -99,8 +95,7 @@ fn in_use(name: &str) -> String {
 /// Names once accepted stay until all new ones are free; a definition once established stays so.
 pub fn settle(definition: &mut Value, taken: &Taken, now: &str) {
     let requested = object::at(definition, &["spec", "names"]).cloned().unwrap_or_default();
-    let mut accepted =
-        object::at(definition, &["status", "acceptedNames"]).and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut accepted = object::at(definition, &["status", "acceptedNames"]).and_then(Value::as_object).cloned().unwrap_or_default();
     let mut conflict: Option<(&str, String)> = None;
     let one = |key: &str, used: &BTreeSet<String>, accepted: &mut Map<String, Value>| {
         let (want, have) = (object::text(&requested, &[key]), accepted.get(key).and_then(Value::as_str));
@@ -172,9 +167,9 @@ fn short_names(requested: &Value, accepted: &mut Map<String, Value>, taken: &Tak
 
 /// Groups of the Kubernetes community need an approval.
 pub(super) fn is_protected(group: &str) -> bool {
-    ["k8s.io", "kubernetes.io"].iter().any(|suffix| {
-        group == *suffix || group.strip_suffix(suffix).is_some_and(|prefix| prefix.ends_with('.'))
-    })
+    ["k8s.io", "kubernetes.io"]
+        .iter()
+        .any(|suffix| group == *suffix || group.strip_suffix(suffix).is_some_and(|prefix| prefix.ends_with('.')))
 }
 
 /// The annotation that says so.

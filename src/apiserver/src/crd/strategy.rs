@@ -25,11 +25,7 @@ impl Strategy for CustomResourceDefinition {
     }
 
     fn prepare_create(&self, _cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
-        object::set(
-            object,
-            &["status"],
-            json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": null, "storedVersions": null}),
-        );
+        object::set(object, &["status"], json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": null, "storedVersions": null}));
         note_stored_version(object);
         Ok(())
     }
@@ -46,11 +42,7 @@ impl Strategy for CustomResourceDefinition {
     }
 
     fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
-        if cx.subresource.is_empty() {
-            validation::validate_update(object, old)
-        } else {
-            validation::validate_status(object)
-        }
+        if cx.subresource.is_empty() { validation::validate_update(object, old) } else { validation::validate_status(object) }
     }
 
     /// A definition is marked first and goes when its objects are gone.
@@ -97,8 +89,7 @@ fn note_stored_version(object: &mut Value) {
         .find(|version| object::flag(version, &["storage"]))
         .map(|version| object::text(version, &["name"]).to_owned());
     let Some(storage) = storage else { return };
-    let mut stored: Vec<String> =
-        object::strings(object, &["status", "storedVersions"]).into_iter().map(str::to_owned).collect();
+    let mut stored: Vec<String> = object::strings(object, &["status", "storedVersions"]).into_iter().map(str::to_owned).collect();
     if !stored.contains(&storage) {
         stored.push(storage);
         object::set(object, &["status", "storedVersions"], json!(stored));

@@ -112,10 +112,7 @@ fn names_in_use_are_not_accepted() {
         .collect();
     assert_eq!(
         conditions,
-        [
-            ("NamesAccepted", "False", "\"GearList\" is already in use"),
-            ("Established", "False", "not all names are accepted"),
-        ]
+        [("NamesAccepted", "False", "\"GearList\" is already in use"), ("Established", "False", "not all names are accepted"),]
     );
     // With names of its own it is established, and the times of what did not change stay.
     object::set(&mut second, &["spec", "names"], json!({"plural": "cogs", "singular": "cog", "kind": "Cog", "listKind": "CogList"}));
@@ -184,7 +181,6 @@ impl World {
     fn get(&self, gr: GroupResource, namespace: &str, name: &str) -> Option<Value> {
         self.store.get(&Key::new(gr, namespace, name)).map(|stored| stored.value())
     }
-
 }
 
 fn gears() -> GroupResource {
@@ -239,9 +235,7 @@ fn a_deleted_definition_takes_its_objects_with_it() {
 #[test]
 fn selectable_fields_are_indexed_for_objects_old_and_new() {
     let world = World::new();
-    let gear = |name: &str, color: &str| {
-        json!({"metadata": {"name": name, "namespace": "ns"}, "spec": {"color": color, "size": 3}})
-    };
+    let gear = |name: &str, color: &str| json!({"metadata": {"name": name, "namespace": "ns"}, "spec": {"color": color, "size": 3}});
     world.put(definitions(), definition("gears", "Gear"));
     world.put(gears(), gear("old", "red"));
     let mut wider = world.get(definitions(), "", "gears.example.dev").unwrap();

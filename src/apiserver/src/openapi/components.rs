@@ -12,8 +12,10 @@ use crate::schema::{Schema, builtin};
 
 /// Types that operations refer to besides the resources' own.
 const ALWAYS: [&str; 4] = ["DeleteOptions", "Patch", "Status", "ListMeta"];
-const LIST_META: &str = "Standard list metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
-const OBJECT_META: &str = "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+const LIST_META: &str =
+    "Standard list metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
+const OBJECT_META: &str =
+    "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
 const CONVENTIONS: &str = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
 
 impl Served {
@@ -74,8 +76,7 @@ pub(super) fn of(resources: &[Served]) -> Map<String, Value> {
 /// All named schemas, with references as asked.
 pub(super) fn collect<'a>(resources: impl Iterator<Item = &'a Served>, references: References) -> Map<String, Value> {
     let mut out = Map::new();
-    let mut wanted: Vec<Arc<Schema>> =
-        ALWAYS.iter().filter_map(|kind| builtin::schema_of(&Gvk::new("meta.k8s.io", "v1", *kind))).collect();
+    let mut wanted: Vec<Arc<Schema>> = ALWAYS.iter().filter_map(|kind| builtin::schema_of(&Gvk::new("meta.k8s.io", "v1", *kind))).collect();
     let mut gvks: BTreeMap<String, Gvk> = BTreeMap::new();
     let mut scale = false;
     for served in resources {
@@ -176,8 +177,7 @@ fn custom(served: &Served, references: References) -> Value {
     if let Some(properties) = properties.as_object_mut() {
         properties.insert("apiVersion".into(), described("apiVersion"));
         properties.insert("kind".into(), described("kind"));
-        properties
-            .insert("metadata".into(), described_reference(builtin::OBJECT_META, OBJECT_META, references));
+        properties.insert("metadata".into(), described_reference(builtin::OBJECT_META, OBJECT_META, references));
     }
     map.insert("x-kubernetes-group-version-kind".into(), kinds(&served.gvk()));
     selectable(served, map);
@@ -223,8 +223,7 @@ fn embed(map: &mut Map<String, Value>, references: References) {
                  {CONVENTIONS}#types-kinds"
             )}),
         );
-        properties
-            .insert("metadata".into(), described_reference(builtin::OBJECT_META, OBJECT_META, references));
+        properties.insert("metadata".into(), described_reference(builtin::OBJECT_META, OBJECT_META, references));
     }
     let mut required: Vec<Value> = map.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     for name in ["kind", "apiVersion"] {
@@ -238,11 +237,8 @@ fn embed(map: &mut Map<String, Value>, references: References) {
 fn selectable(served: &Served, map: &mut Map<String, Value>) {
     let Some(version) = served.info.version(&served.version) else { return };
     if !version.selectable_fields.is_empty() {
-        let fields: Vec<Value> = version
-            .selectable_fields
-            .iter()
-            .map(|path| json!({"fieldPath": path.strip_prefix('.').unwrap_or(path)}))
-            .collect();
+        let fields: Vec<Value> =
+            version.selectable_fields.iter().map(|path| json!({"fieldPath": path.strip_prefix('.').unwrap_or(path)})).collect();
         map.insert("x-kubernetes-selectable-fields".into(), Value::Array(fields));
     }
 }
@@ -251,15 +247,9 @@ fn list(served: &Served, references: References) -> Value {
     let kind = &served.info.kind;
     let custom = served.info.is_custom();
     let (description, items) = if custom {
-        (
-            format!("{} is a list of {kind}", served.info.list_kind),
-            format!("List of {}. More info: {CONVENTIONS}", served.info.gr.resource),
-        )
+        (format!("{} is a list of {kind}", served.info.list_kind), format!("List of {}. More info: {CONVENTIONS}", served.info.gr.resource))
     } else {
-        (
-            format!("{} is a list of {kind} objects.", served.info.list_kind),
-            format!("items is the list of {}.", served.info.gr.resource),
-        )
+        (format!("{} is a list of {kind} objects.", served.info.list_kind), format!("items is the list of {}.", served.info.gr.resource))
     };
     let mut value = json!({
         "description": description,

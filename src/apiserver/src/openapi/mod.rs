@@ -146,11 +146,8 @@ fn groups(registry: &Registry) -> BTreeMap<String, Group> {
     let mut served: BTreeMap<String, Vec<Served>> = BTreeMap::new();
     for info in registry.all() {
         for version in info.versions.iter().filter(|version| version.served) {
-            let path = if info.gr.group.is_empty() {
-                format!("api/{}", version.name)
-            } else {
-                format!("apis/{}/{}", info.gr.group, version.name)
-            };
+            let path =
+                if info.gr.group.is_empty() { format!("api/{}", version.name) } else { format!("apis/{}/{}", info.gr.group, version.name) };
             served.entry(path).or_default().push(Served { info: info.clone(), version: version.name.clone() });
         }
     }
@@ -172,23 +169,13 @@ fn identity(served: &Served) -> String {
     let info = &served.info;
     let version = info.version(&served.version);
     let origin = version.and_then(|version| version.schema.as_ref()).map_or(0, |schema| schema.origin);
-    format!(
-        "{} {} {} {} {} {origin} {}",
-        info.gr,
-        info.kind,
-        info.list_kind,
-        info.namespaced,
-        served.version,
-        env!("CARGO_PKG_VERSION")
-    )
+    format!("{} {} {} {} {} {origin} {}", info.gr, info.kind, info.list_kind, info.namespaced, served.version, env!("CARGO_PKG_VERSION"))
 }
 
 fn index(groups: &BTreeMap<String, Group>) -> Bytes {
     let paths: BTreeMap<&str, Value> = groups
         .values()
-        .map(|group| {
-            (group.path.as_str(), json!({"serverRelativeURL": format!("/openapi/v3/{}?hash={}", group.path, group.hash)}))
-        })
+        .map(|group| (group.path.as_str(), json!({"serverRelativeURL": format!("/openapi/v3/{}?hash={}", group.path, group.hash)})))
         .collect();
     Bytes::from(json!({"paths": paths}).to_string())
 }

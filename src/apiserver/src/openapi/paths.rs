@@ -133,12 +133,7 @@ impl Paths<'_> {
         let (verb, collection) = if verb == "deletecollection" { ("delete", "Collection") } else { (verb, "") };
         let scope = if info.namespaced && !all { "Namespaced" } else { "" };
         let end = if all { "ForAllNamespaces" } else { "" };
-        format!(
-            "{verb}{}{}{collection}{scope}{}{subresource}{end}",
-            group_id(&info.gr.group),
-            capital(&self.served.version),
-            info.kind
-        )
+        format!("{verb}{}{}{collection}{scope}{}{subresource}{end}", group_id(&info.gr.group), capital(&self.served.version), info.kind)
     }
 
     fn operation(&self, verb: &str, action: &str, description: String, subresource: &str) -> Map<String, Value> {
@@ -148,10 +143,7 @@ impl Paths<'_> {
         map.insert("description".into(), description.into());
         map.insert("operationId".into(), self.id(verb, subresource, false).into());
         map.insert("x-kubernetes-action".into(), action.into());
-        map.insert(
-            "x-kubernetes-group-version-kind".into(),
-            json!({"group": gvk.group, "version": gvk.version, "kind": gvk.kind}),
-        );
+        map.insert("x-kubernetes-group-version-kind".into(), json!({"group": gvk.group, "version": gvk.version, "kind": gvk.kind}));
         map
     }
 
@@ -165,20 +157,13 @@ impl Paths<'_> {
 
     fn collection(&self, verb: &str, definition: &str) -> Value {
         let kind = &self.served.info.kind;
-        let description = if verb == "list" {
-            format!("list or watch objects of kind {kind}")
-        } else {
-            format!("delete collection of {kind}")
-        };
+        let description =
+            if verb == "list" { format!("list or watch objects of kind {kind}") } else { format!("delete collection of {kind}") };
         let mut map = self.operation(verb, verb, description, "");
         map.insert("parameters".into(), parameters::list());
         let mut answers = responses(&[("200", "OK")], definition);
         if verb == "list" {
-            let types = [
-                "application/json",
-                "application/json;stream=watch",
-                "application/yaml",
-            ];
+            let types = ["application/json", "application/json;stream=watch", "application/yaml"];
             if let Some(ok) = answers.get_mut("200").and_then(Value::as_object_mut) {
                 ok.insert("content".into(), content(definition, &types));
             }
@@ -228,8 +213,7 @@ impl Paths<'_> {
         let description = format!("partially update {}", self.words(subresource));
         let mut map = self.operation("patch", "patch", description, subresource);
         map.insert("parameters".into(), parameters::patch());
-        let mut types =
-            vec!["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
+        let mut types = vec!["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
         let mut codes = vec![("200", "OK")];
         if !self.served.info.is_custom() {
             types.push("application/strategic-merge-patch+json");
@@ -248,10 +232,7 @@ impl Paths<'_> {
         map.insert("parameters".into(), parameters::delete());
         let types: &[&str] = if self.served.info.is_custom() { &TYPES } else { &["*/*"] };
         map.insert("requestBody".into(), json!({"content": content(&format!("{META}.DeleteOptions"), types)}));
-        map.insert(
-            "responses".into(),
-            responses(&[("200", "OK"), ("202", "Accepted")], &format!("{META}.Status")),
-        );
+        map.insert("responses".into(), responses(&[("200", "OK"), ("202", "Accepted")], &format!("{META}.Status")));
         Value::Object(map)
     }
 

@@ -46,8 +46,7 @@ fn all_paths(resources: &[Served]) -> Map<String, Value> {
     let mut roots: Vec<(String, Vec<Served>)> = Vec::new();
     for served in resources {
         let group = &served.info.gr.group;
-        let root =
-            if group.is_empty() { format!("api/{}", served.version) } else { format!("apis/{group}/{}", served.version) };
+        let root = if group.is_empty() { format!("api/{}", served.version) } else { format!("apis/{group}/{}", served.version) };
         match roots.iter_mut().find(|(known, _)| *known == root) {
             Some((_, list)) => list.push(served.clone()),
             None => roots.push((root, vec![served.clone()])),

@@ -114,9 +114,8 @@ pub fn schema_of(gvk: &Gvk) -> Option<Arc<Schema>> {
     if let Some(known) = ROOTS.read().unwrap_or_else(PoisonError::into_inner).get(gvk) {
         return Some(known.clone());
     }
-    let (_, _, _, load) = KINDS
-        .iter()
-        .find(|(group, version, kind, _)| *group == gvk.group && *version == gvk.version && *kind == gvk.kind)?;
+    let (_, _, _, load) =
+        KINDS.iter().find(|(group, version, kind, _)| *group == gvk.group && *version == gvk.version && *kind == gvk.kind)?;
     let schema = definition(&load_definitions(*load)?)?;
     ROOTS.write().unwrap_or_else(PoisonError::into_inner).insert(gvk.clone(), schema.clone());
     Some(schema)

@@ -14,12 +14,7 @@ use crate::resource::{ScalePaths, parse_api_version};
 /// Value validation (ratcheting against `old`), scale paths, embedded objects, list types, then CEL rules. Rules are
 /// not run when a field is missing, has the wrong type, is too long, or is not one of the allowed values: that is
 /// reported as one more error, as kube-apiserver does.
-pub fn validate_object(
-    schema: &Schema,
-    scale: Option<&ScalePaths>,
-    value: &Value,
-    old: Option<&Value>,
-) -> Vec<FieldError> {
+pub fn validate_object(schema: &Schema, scale: Option<&ScalePaths>, value: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = validate(schema, value, old);
     if let Some(scale) = scale {
         integer_at(&scale.spec_replicas, value, &mut errors);

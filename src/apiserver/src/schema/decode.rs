@@ -98,11 +98,7 @@ fn message(found: &str, schema: &Schema, place: &Place<'_>) -> String {
     if place.path.is_root() {
         return format!("json: cannot unmarshal {found} into Go value of type {wanted}");
     }
-    format!(
-        "json: cannot unmarshal {found} into Go struct field {}.{} of type {wanted}",
-        place.owner,
-        place.path.text()
-    )
+    format!("json: cannot unmarshal {found} into Go struct field {}.{} of type {wanted}", place.owner, place.path.text())
 }
 
 /// The Go type that a schema stands for, as its decoder prints it.

@@ -33,9 +33,7 @@ static FACTS: LazyLock<Table> = LazyLock::new(|| {
     TABLE
         .lines()
         .filter_map(|line| line.split_once(' '))
-        .map(|(name, fields)| {
-            (name, fields.split(' ').filter_map(|field| field.split_once('=')).map(|(f, t)| (f, fact(t))).collect())
-        })
+        .map(|(name, fields)| (name, fields.split(' ').filter_map(|field| field.split_once('=')).map(|(f, t)| (f, fact(t))).collect()))
         .collect()
 });
 

@@ -119,9 +119,7 @@ fn isbn13(text: &str) -> bool {
     let digits = digits(text);
     digits.len() == 13
         && digits.iter().all(|digit| *digit < 10)
-        && digits.iter().enumerate().map(|(index, digit)| if index % 2 == 0 { *digit } else { digit * 3 }).sum::<u32>()
-            % 10
-            == 0
+        && digits.iter().enumerate().map(|(index, digit)| if index % 2 == 0 { *digit } else { digit * 3 }).sum::<u32>() % 10 == 0
 }
 
 fn luhn(text: &str) -> bool {

@@ -55,9 +55,9 @@ fn walk(schema: &Schema, value: &Value, path: Path<'_>, errors: &mut Vec<FieldEr
 pub(crate) fn key_of(schema: &Schema, value: &Value) -> Value {
     let mut key = Map::new();
     for name in &schema.list_map_keys {
-        let found = value.get(&**name).or_else(|| {
-            schema.element().and_then(|items| items.properties.get(name)).and_then(|key| key.default.as_ref())
-        });
+        let found = value
+            .get(&**name)
+            .or_else(|| schema.element().and_then(|items| items.properties.get(name)).and_then(|key| key.default.as_ref()));
         if let Some(found) = found {
             key.insert((**name).to_owned(), found.clone());
         }

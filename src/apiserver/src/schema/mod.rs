@@ -36,8 +36,8 @@ use serde_json::Value;
 pub use default::default;
 pub use lists::{unique_lists, unique_lists_on_update};
 pub use prune::prune;
-pub use validate::validate;
 pub(crate) use validate::Counterparts;
+pub use validate::validate;
 
 use crate::cel::rules::CompiledRules;
 use crate::error::FieldError;

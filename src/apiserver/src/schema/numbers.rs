@@ -89,14 +89,7 @@ fn invalid(number: &Number, path: &dyn Fn() -> String, text: String) -> FieldErr
     FieldError::invalid(path(), Value::Number(number.clone()), text)
 }
 
-fn multiple(
-    value: &Num,
-    factor: f64,
-    native: bool,
-    number: &Number,
-    path: &dyn Fn() -> String,
-    errors: &mut Vec<FieldError>,
-) {
+fn multiple(value: &Num, factor: f64, native: bool, number: &Number, path: &dyn Fn() -> String, errors: &mut Vec<FieldError>) {
     let (positive, fits, factor) = match value {
         // An integer is checked against the truncated factor, so a factor below 1 is "not positive".
         Num::Int(value) if native => {
@@ -121,14 +114,7 @@ fn multiple(
     }
 }
 
-fn bounds(
-    value: &Num,
-    limits: &Limits,
-    schema: &Schema,
-    number: &Number,
-    path: &dyn Fn() -> String,
-    errors: &mut Vec<FieldError>,
-) {
+fn bounds(value: &Num, limits: &Limits, schema: &Schema, number: &Number, path: &dyn Fn() -> String, errors: &mut Vec<FieldError>) {
     if let Some(maximum) = limits.maximum {
         let exclusive = limits.exclusive_maximum;
         let native = natively(maximum, schema, "Maximum boundary", path, errors);
@@ -174,13 +160,7 @@ fn as_float(value: &Num) -> f64 {
     }
 }
 
-fn natively(
-    limit: f64,
-    schema: &Schema,
-    prefix: &str,
-    path: &dyn Fn() -> String,
-    errors: &mut Vec<FieldError>,
-) -> bool {
+fn natively(limit: f64, schema: &Schema, prefix: &str, path: &dyn Fn() -> String, errors: &mut Vec<FieldError>) -> bool {
     match out_of_range(&Num::Float(limit), schema, prefix, &path()) {
         Some(text) => {
             errors.push(FieldError::invalid(super::path::NIL, "", text));

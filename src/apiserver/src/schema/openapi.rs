@@ -125,9 +125,7 @@ impl Schema {
 
     fn write_limits(&self, map: &mut Map<String, Value>) {
         let Some(limits) = &self.limits else { return };
-        for (key, number) in
-            [("minimum", limits.minimum), ("maximum", limits.maximum), ("multipleOf", limits.multiple_of)]
-        {
+        for (key, number) in [("minimum", limits.minimum), ("maximum", limits.maximum), ("multipleOf", limits.multiple_of)] {
             if let Some(number) = number {
                 map.insert(key.into(), float(number));
             }
@@ -226,11 +224,10 @@ impl Schema {
 
 fn write_patch(strategy: Option<PatchStrategy>, merge_key: Option<&str>, map: &mut Map<String, Value>) {
     if let Some(strategy) = strategy {
-        let words: Vec<&str> =
-            [(strategy.merge, "merge"), (strategy.replace, "replace"), (strategy.retain_keys, "retainKeys")]
-                .into_iter()
-                .filter_map(|(set, word)| set.then_some(word))
-                .collect();
+        let words: Vec<&str> = [(strategy.merge, "merge"), (strategy.replace, "replace"), (strategy.retain_keys, "retainKeys")]
+            .into_iter()
+            .filter_map(|(set, word)| set.then_some(word))
+            .collect();
         map.insert("x-kubernetes-patch-strategy".into(), words.join(",").into());
     }
     if let Some(key) = merge_key {

@@ -6,10 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{
-    Additional, Docs, JsonType, Limits, ListType, Logic, MapType, PatchStrategy, Pattern, Rules, Schema, Subtree,
-    ValidationRule,
-};
+use super::{Additional, Docs, JsonType, Limits, ListType, Logic, MapType, PatchStrategy, Pattern, Rules, Schema, Subtree, ValidationRule};
 
 fn boxed(map: &Map<String, Value>, key: &str) -> Option<Box<str>> {
     map.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(Into::into)
@@ -24,17 +21,11 @@ fn flag(map: &Map<String, Value>, key: &str) -> bool {
 }
 
 fn texts(map: &Map<String, Value>, key: &str) -> Vec<Box<str>> {
-    map.get(key)
-        .and_then(Value::as_array)
-        .map(|list| list.iter().filter_map(Value::as_str).map(Into::into).collect())
-        .unwrap_or_default()
+    map.get(key).and_then(Value::as_array).map(|list| list.iter().filter_map(Value::as_str).map(Into::into).collect()).unwrap_or_default()
 }
 
 fn schemas(map: &Map<String, Value>, key: &str) -> Vec<Arc<Schema>> {
-    map.get(key)
-        .and_then(Value::as_array)
-        .map(|list| list.iter().map(|one| Arc::new(Schema::parse(one))).collect())
-        .unwrap_or_default()
+    map.get(key).and_then(Value::as_array).map(|list| list.iter().map(|one| Arc::new(Schema::parse(one))).collect()).unwrap_or_default()
 }
 
 impl Schema {
@@ -58,9 +49,7 @@ impl Schema {
         let properties: BTreeMap<Box<str>, Arc<Self>> = map
             .get("properties")
             .and_then(Value::as_object)
-            .map(|fields| {
-                fields.iter().map(|(name, schema)| (name.as_str().into(), Arc::new(Self::parse(schema)))).collect()
-            })
+            .map(|fields| fields.iter().map(|(name, schema)| (name.as_str().into(), Arc::new(Self::parse(schema)))).collect())
             .unwrap_or_default();
         let additional = match map.get("additionalProperties") {
             Some(Value::Bool(allowed)) => Some(Additional::Allowed(*allowed)),
@@ -186,8 +175,7 @@ fn logic(map: &Map<String, Value>) -> Option<Box<Logic>> {
         one_of: schemas(map, "oneOf"),
         not: map.get("not").filter(|not| not.is_object()).map(|not| Arc::new(Schema::parse(not))),
     };
-    let any =
-        !logic.all_of.is_empty() || !logic.any_of.is_empty() || !logic.one_of.is_empty() || logic.not.is_some();
+    let any = !logic.all_of.is_empty() || !logic.any_of.is_empty() || !logic.one_of.is_empty() || logic.not.is_some();
     any.then(|| Box::new(logic))
 }
 
@@ -198,8 +186,7 @@ fn docs(map: &Map<String, Value>) -> Option<Box<Docs>> {
         example: map.get("example").cloned(),
         external_docs: map.get("externalDocs").cloned(),
     };
-    let any =
-        docs.description.is_some() || docs.title.is_some() || docs.example.is_some() || docs.external_docs.is_some();
+    let any = docs.description.is_some() || docs.title.is_some() || docs.example.is_some() || docs.external_docs.is_some();
     any.then(|| Box::new(docs))
 }
 

@@ -123,10 +123,7 @@ fn invariants(map: &Map<String, Value>, level: Level, at: &str, errors: &mut Vec
         errors.push(FieldError::required(child(at, "type"), detail));
     }
     if embedded && map.contains_key("additionalProperties") {
-        errors.push(FieldError::forbidden(
-            child(at, "additionalProperties"),
-            "must not be used if x-kubernetes-embedded-resource is set",
-        ));
+        errors.push(FieldError::forbidden(child(at, "additionalProperties"), "must not be used if x-kubernetes-embedded-resource is set"));
     }
     if level == Level::Root && !kind.is_empty() && kind != "object" {
         errors.push(FieldError::invalid(child(at, "type"), kind, "must be object at the root"));

@@ -101,10 +101,7 @@ fn unknown_fields_are_pruned_and_named() {
         },
     });
     let unknown = prune(&gadget(), &mut value);
-    assert_eq!(
-        unknown,
-        ["metadata.odd", "spec.odd", "spec.open.known.b", "spec.parts[0].odd", "spec.template.metadata.bogus", "top"]
-    );
+    assert_eq!(unknown, ["metadata.odd", "spec.odd", "spec.open.known.b", "spec.parts[0].odd", "spec.template.metadata.bogus", "top"]);
     assert_eq!(value["spec"]["open"], json!({"any": {"x": 1}, "known": {"a": 1}}));
     assert_eq!(value["spec"]["template"], json!({"metadata": {"name": "t"}, "spec": {"any": 1}}));
     assert_eq!(value["metadata"], json!({"name": "n", "labels": {"a": "b"}}));
@@ -224,11 +221,7 @@ fn schemas_inside_of_definitions_are_pruned_at_any_depth() {
     let base = "spec.versions[0].schema.openAPIV3Schema";
     assert_eq!(
         prune(&schema, &mut value),
-        [
-            format!("{base}.additionalProperties.odd"),
-            format!("{base}.odd"),
-            format!("{base}.properties.a.items.odd"),
-        ]
+        [format!("{base}.additionalProperties.odd"), format!("{base}.odd"), format!("{base}.properties.a.items.odd"),]
     );
     assert_eq!(value["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["a"]["default"], json!({"kept": [1]}));
 }
@@ -286,8 +279,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 48, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(name(), inner, 0..5)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map(name(), inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }

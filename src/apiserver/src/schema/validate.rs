@@ -187,11 +187,8 @@ fn enumeration(schema: &Schema, value: &Value, path: Path<'_>, out: &mut Outcome
     if schema.enum_values.iter().any(|allowed| equal(allowed, value)) {
         return;
     }
-    let texts: Vec<String> = schema
-        .enum_values
-        .iter()
-        .map(|allowed| allowed.as_str().map_or_else(|| allowed.to_string(), str::to_owned))
-        .collect();
+    let texts: Vec<String> =
+        schema.enum_values.iter().map(|allowed| allowed.as_str().map_or_else(|| allowed.to_string(), str::to_owned)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     out.errors.push(FieldError::not_supported(named(path.text()), value.clone(), &texts));
 }
@@ -214,8 +211,7 @@ fn array(schema: &Schema, list: &[Value], old: Option<&Value>, path: Path<'_>, o
     if let Some(max) = limits.max_items.filter(|max| count > *max) {
         out.errors.push(FieldError::too_many(named(path.text()), list.len(), max as usize));
     }
-    if limits.unique_items && list.iter().enumerate().any(|(index, value)| list.iter().take(index).any(|v| v == value))
-    {
+    if limits.unique_items && list.iter().enumerate().any(|(index, value)| list.iter().take(index).any(|v| v == value)) {
         out.invalid(path, "", "shouldn't contain duplicates");
     }
 }
@@ -328,15 +324,8 @@ fn combine(logic: &Logic, value: &Value, path: Path<'_>, out: &mut Outcome) {
             }
         }
         if passed != 1 {
-            let found = if passed == 0 {
-                "Found none valid".to_owned()
-            } else {
-                format!("Found {passed} valid alternatives")
-            };
-            composite(
-                format!("\"{}\" must validate one and only one schema (oneOf). {found}", path.text()),
-                out,
-            );
+            let found = if passed == 0 { "Found none valid".to_owned() } else { format!("Found {passed} valid alternatives") };
+            composite(format!("\"{}\" must validate one and only one schema (oneOf). {found}", path.text()), out);
             if let Some(best) = best {
                 out.merge(best);
             }

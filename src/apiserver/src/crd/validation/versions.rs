@@ -20,9 +20,10 @@ pub(super) fn check(definition: &Value, old: Option<&Value>, errors: &mut Vec<Fi
         }
         deprecation(version, index, errors);
     }
-    let unique = versions.iter().enumerate().all(|(index, version)| {
-        !versions.iter().take(index).any(|before| before.get("name") == version.get("name"))
-    });
+    let unique = versions
+        .iter()
+        .enumerate()
+        .all(|(index, version)| !versions.iter().take(index).any(|before| before.get("name") == version.get("name")));
     if !unique {
         errors.push(literal("spec.versions", &shown(versions), "must contain unique version names"));
     }
@@ -49,13 +50,7 @@ fn hoisted(versions: &[Value], key: &str) -> bool {
 }
 
 /// Runs a check once when a field is the same in all versions, else for each.
-fn each(
-    versions: &[Value],
-    key: &str,
-    top: &str,
-    check: impl Fn(&Value, &str, &mut Vec<FieldError>),
-    errors: &mut Vec<FieldError>,
-) {
+fn each(versions: &[Value], key: &str, top: &str, check: impl Fn(&Value, &str, &mut Vec<FieldError>), errors: &mut Vec<FieldError>) {
     if hoisted(versions, key) {
         if let Some(first) = versions.first() {
             check(first, top, errors);
@@ -70,8 +65,7 @@ fn each(
 fn schemas(versions: &[Value], old: Option<&Value>, errors: &mut Vec<FieldError>) {
     let raw = |version: &Value| object::at(version, &["schema", "openAPIV3Schema"]).cloned();
     let top = hoisted(versions, "schema");
-    let before: Vec<Value> =
-        old.map(|old| object::list(old, &["spec", "versions"]).iter().filter_map(raw).collect()).unwrap_or_default();
+    let before: Vec<Value> = old.map(|old| object::list(old, &["spec", "versions"]).iter().filter_map(raw).collect()).unwrap_or_default();
     for (index, version) in versions.iter().enumerate() {
         let Some(schema) = object::at(version, &["schema", "openAPIV3Schema"]).filter(|schema| schema.is_object()) else {
             let at = format!("spec.versions[{index}].schema.openAPIV3Schema");
@@ -81,11 +75,7 @@ fn schemas(versions: &[Value], old: Option<&Value>, errors: &mut Vec<FieldError>
         if (top && index > 0) || before.contains(schema) {
             continue;
         }
-        let at = if top {
-            "spec.validation.openAPIV3Schema".to_owned()
-        } else {
-            format!("spec.versions[{index}].schema.openAPIV3Schema")
-        };
+        let at = if top { "spec.validation.openAPIV3Schema".to_owned() } else { format!("spec.versions[{index}].schema.openAPIV3Schema") };
         let status = object::at(version, &["subresources", "status"]).is_some_and(|status| !status.is_null());
         if status {
             root_with_status(schema, &at, errors);
@@ -97,12 +87,31 @@ fn schemas(versions: &[Value], old: Option<&Value>, errors: &mut Vec<FieldError>
 /// With a status subresource, the root may only hold what survives taking `properties[status]` out of it.
 fn root_with_status(schema: &Value, at: &str, errors: &mut Vec<FieldError>) {
     const ALLOWED: [&str; 13] = [
-        "description", "type", "format", "title", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum",
-        "maxLength", "minLength", "pattern", "maxItems", "minItems",
+        "description",
+        "type",
+        "format",
+        "title",
+        "maximum",
+        "exclusiveMaximum",
+        "minimum",
+        "exclusiveMinimum",
+        "maxLength",
+        "minLength",
+        "pattern",
+        "maxItems",
+        "minItems",
     ];
     const ALSO: [&str; 10] = [
-        "uniqueItems", "multipleOf", "required", "items", "properties", "externalDocs", "example",
-        "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations", "x-kubernetes-int-or-string",
+        "uniqueItems",
+        "multipleOf",
+        "required",
+        "items",
+        "properties",
+        "externalDocs",
+        "example",
+        "x-kubernetes-preserve-unknown-fields",
+        "x-kubernetes-validations",
+        "x-kubernetes-int-or-string",
     ];
     let kind = object::text(schema, &["type"]);
     if !kind.is_empty() && kind != "object" {
@@ -160,8 +169,7 @@ fn scale_paths(version: &Value, at: &str, errors: &mut Vec<FieldError>) {
     }
     let path = object::text(scale, &["labelSelectorPath"]);
     let at = format!("{at}.scale.labelSelectorPath");
-    if !path.is_empty() && simple_path(path, &at, errors) && !path.starts_with(".spec.") && !path.starts_with(".status.")
-    {
+    if !path.is_empty() && simple_path(path, &at, errors) && !path.starts_with(".spec.") && !path.starts_with(".status.") {
         errors.push(FieldError::invalid(at, path, "should be a json path under either .status or .spec"));
     }
 }

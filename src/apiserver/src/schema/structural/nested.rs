@@ -18,9 +18,7 @@ fn branches<'a>(map: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = 
 
 fn is_integer_or_string(list: Option<&Value>) -> bool {
     let Some(Value::Array(list)) = list else { return false };
-    let only_type = |schema: &Value, kind: &str| {
-        schema.as_object().is_some_and(|map| map.len() == 1 && text(map, "type") == kind)
-    };
+    let only_type = |schema: &Value, kind: &str| schema.as_object().is_some_and(|map| map.len() == 1 && text(map, "type") == kind);
     matches!(list.as_slice(), [first, second] if only_type(first, "integer") && only_type(second, "string"))
 }
 
@@ -31,20 +29,11 @@ pub(super) fn int_or_string_patterns(map: &Map<String, Value>) -> (bool, bool) {
         return (false, false);
     }
     let first = map.get("allOf").and_then(Value::as_array).and_then(|list| list.first()).and_then(Value::as_object);
-    (
-        is_integer_or_string(map.get("anyOf")),
-        first.is_some_and(|first| first.len() == 1 && is_integer_or_string(first.get("anyOf"))),
-    )
+    (is_integer_or_string(map.get("anyOf")), first.is_some_and(|first| first.len() == 1 && is_integer_or_string(first.get("anyOf"))))
 }
 
 /// Checks the value validations of a schema.
-pub(super) fn value_validation(
-    map: &Map<String, Value>,
-    skip_any: bool,
-    skip_first_all_any: bool,
-    at: &str,
-    errors: &mut Vec<FieldError>,
-) {
+pub(super) fn value_validation(map: &Map<String, Value>, skip_any: bool, skip_first_all_any: bool, at: &str, errors: &mut Vec<FieldError>) {
     if !skip_any {
         for (index, schema) in branches(map, "anyOf") {
             nested(schema, false, &format!("{}[{index}]", child(at, "anyOf")), errors);
@@ -79,12 +68,7 @@ fn nested(map: &Map<String, Value>, skip_any: bool, at: &str, errors: &mut Vec<F
             errors.push(FieldError::forbidden(child(at, key), "must be undefined to be structural"));
         }
     }
-    for key in [
-        "nullable",
-        "x-kubernetes-preserve-unknown-fields",
-        "x-kubernetes-embedded-resource",
-        "x-kubernetes-int-or-string",
-    ] {
+    for key in ["nullable", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource", "x-kubernetes-int-or-string"] {
         if flag(map, key) {
             errors.push(FieldError::forbidden(child(at, key), "must be false to be structural"));
         }
@@ -120,13 +104,7 @@ pub(super) fn completeness(map: &Map<String, Value>, at: &str, errors: &mut Vec<
     }
 }
 
-fn specified(
-    skeleton: Option<&Map<String, Value>>,
-    nested: &Map<String, Value>,
-    at: &str,
-    nested_at: &str,
-    errors: &mut Vec<FieldError>,
-) {
+fn specified(skeleton: Option<&Map<String, Value>>, nested: &Map<String, Value>, at: &str, nested_at: &str, errors: &mut Vec<FieldError>) {
     let Some(skeleton) = skeleton else {
         errors.push(FieldError::required(at, format!("because it is defined in {nested_at}")));
         return;

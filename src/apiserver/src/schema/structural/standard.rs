@@ -19,9 +19,7 @@ pub(super) fn has_unsupported(map: &Map<String, Value>) -> bool {
 /// Every schema in a schema.
 fn inner(map: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
     let single = ["additionalProperties", "items", "not"].into_iter().filter_map(|key| map.get(key));
-    let lists = ["allOf", "oneOf", "anyOf"]
-        .into_iter()
-        .flat_map(|key| map.get(key).and_then(Value::as_array).into_iter().flatten());
+    let lists = ["allOf", "oneOf", "anyOf"].into_iter().flat_map(|key| map.get(key).and_then(Value::as_array).into_iter().flatten());
     single.chain(lists).filter_map(Value::as_object).chain(fields(map).map(|(_, schema)| schema))
 }
 
@@ -31,9 +29,12 @@ fn below(map: &Map<String, Value>) -> impl Iterator<Item = (String, &Map<String,
         .into_iter()
         .filter_map(|key| map.get(key).and_then(Value::as_object).map(|schema| (key.to_owned(), schema)));
     let lists = ["allOf", "oneOf", "anyOf"].into_iter().flat_map(|key| {
-        map.get(key).and_then(Value::as_array).into_iter().flatten().enumerate().filter_map(move |(index, schema)| {
-            schema.as_object().map(|schema| (format!("{key}[{index}]"), schema))
-        })
+        map.get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .filter_map(move |(index, schema)| schema.as_object().map(|schema| (format!("{key}[{index}]"), schema)))
     });
     let named = fields(map).map(|(name, schema)| (format!("properties[{name}]"), schema));
     single.chain(named).chain(lists)
@@ -64,10 +65,7 @@ pub(super) fn check(map: &Map<String, Value>, at: &str, place: &Place, errors: &
         ));
     }
     if map.contains_key("additionalProperties") && fields(map).next().is_some() {
-        errors.push(FieldError::forbidden(
-            child(at, "additionalProperties"),
-            "additionalProperties and properties are mutual exclusive",
-        ));
+        errors.push(FieldError::forbidden(child(at, "additionalProperties"), "additionalProperties and properties are mutual exclusive"));
     }
     let resource = place.root || flag(map, "x-kubernetes-embedded-resource");
     for (path, schema) in below(map) {
@@ -184,8 +182,7 @@ fn list_type(map: &Map<String, Value>, at: &str, errors: &mut Vec<FieldError>) {
     {
         errors.push(FieldError::not_supported(child(at, type_key), list_type, &["atomic", "set", "map"]));
     }
-    let keys: Vec<&str> =
-        map.get(keys_key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let keys: Vec<&str> = map.get(keys_key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     if !keys.is_empty() {
         let detail = "must be map if x-kubernetes-list-map-keys is non-empty";
         match list_type {
@@ -223,11 +220,7 @@ fn list_type(map: &Map<String, Value>, at: &str, errors: &mut Vec<FieldError>) {
                 ));
             }
             Some(_) => {}
-            None => errors.push(FieldError::invalid(
-                child(at, keys_key),
-                all(),
-                "entries must all be names of item properties",
-            )),
+            None => errors.push(FieldError::invalid(child(at, keys_key), all(), "entries must all be names of item properties")),
         }
         if keys.iter().take(index).any(|before| before == key) {
             errors.push(FieldError::invalid(child(at, keys_key), all(), "must not contain duplicate entries"));
@@ -258,8 +251,7 @@ fn list_items(map: &Map<String, Value>, at: &str, errors: &mut Vec<FieldError>) 
         }
         return;
     }
-    let required: Vec<&str> =
-        items.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = items.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let keys = map.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
     for key in keys.into_iter().flatten().filter_map(Value::as_str) {
         let Some((_, schema)) = fields(items).find(|(name, _)| name.as_str() == key) else { continue };
@@ -326,8 +318,7 @@ fn leads_somewhere(map: &Map<String, Value>, path: &str) -> bool {
     let mut schema = map;
     for part in parts {
         let additional = schema.get("additionalProperties").and_then(Value::as_object);
-        let Some(next) = fields(schema).find(|(name, _)| **name == part).map(|(_, schema)| schema).or(additional)
-        else {
+        let Some(next) = fields(schema).find(|(name, _)| **name == part).map(|(_, schema)| schema).or(additional) else {
             return false;
         };
         schema = next;

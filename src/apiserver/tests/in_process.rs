@@ -8,7 +8,7 @@ use ferrovirt_apiserver::env::{Entropy, Env};
 use ferrovirt_apiserver::http::ApiServer;
 use ferrovirt_apiserver::net::Unreachable;
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 
@@ -46,11 +46,13 @@ async fn objects_are_created_read_changed_listed_and_deleted() {
     assert_eq!(patched.data.unwrap()["k"], "2");
     let stale = api.replace("a", &PostParams::default(), &created).await.unwrap_err();
     assert!(matches!(stale, kube::Error::Api(status) if status.code == 409));
-    let applied = api
-        .patch("a", &PatchParams::apply("me").force(), &Patch::Apply(config_map("a", &[("k", "3"), ("l", "4")])))
-        .await;
-    let typed = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "3"}});
-    assert!(applied.is_ok() || api.patch("a", &PatchParams::apply("me").force(), &Patch::Apply(typed)).await.is_ok());
+    let wanted = Patch::Apply(config_map("a", &[("k", "3"), ("l", "4")]));
+    let refused = api.patch("a", &PatchParams::apply("me"), &wanted).await.unwrap_err();
+    assert!(matches!(refused, kube::Error::Api(status) if status.code == 409), "the patch owns the field");
+    let applied = api.patch("a", &PatchParams::apply("me").force(), &wanted).await.unwrap();
+    assert_eq!(applied.data.unwrap().len(), 2);
+    let managers: Vec<String> = applied.metadata.managed_fields.unwrap().into_iter().filter_map(|m| m.manager).collect();
+    assert!(managers.contains(&"me".to_owned()), "{managers:?}");
     let list = api.list(&ListParams::default().fields("metadata.name=a")).await.unwrap();
     assert_eq!(list.items.len(), 1);
     api.delete("a", &DeleteParams::default()).await.unwrap();
@@ -142,13 +144,50 @@ async fn ten_thousand_watches_share_one_event() {
         "metadata": {"name": "p"},
         "spec": {"containers": [{"name": "c", "image": "i"}], "automountServiceAccountToken": false},
     }));
-    let created = api.create(&PostParams::default(), &pod.unwrap()).await;
-    if let Err(error) = &created {
-        // Pods need their service account first.
-        assert!(error.to_string().contains("serviceaccount"), "{error}");
-        return;
-    }
+    let pod: Pod = pod.unwrap();
+    let refused = api.create(&PostParams::default(), &pod).await.unwrap_err();
+    assert!(refused.to_string().contains("serviceaccount \"default\" not found"), "{refused}");
+    let accounts: Api<ServiceAccount> = Api::default_namespaced(client(&server));
+    let account = ServiceAccount { metadata: ObjectMeta { name: Some("default".into()), ..ObjectMeta::default() }, ..ServiceAccount::default() };
+    accounts.create(&PostParams::default(), &account).await.unwrap();
+    let created = api.create(&PostParams::default(), &pod).await.unwrap();
+    assert_eq!(created.status.unwrap().phase.as_deref(), Some("Pending"));
     for watch in &mut watches {
         assert!(matches!(watch.try_next().await.unwrap(), Some(WatchEvent::Added(_))));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_and_broken_bodies_are_refused() {
+    let server = server();
+    let api: Api<ConfigMap> = Api::default_namespaced(client(&server));
+    let large = "x".repeat(3 << 20);
+    let refused = api.create(&PostParams::default(), &config_map("big", &[("k", &large)])).await.unwrap_err();
+    assert!(matches!(refused, kube::Error::Api(status) if status.code == 413));
+    let nameless = api.create(&PostParams::default(), &ConfigMap::default()).await.unwrap_err();
+    assert!(matches!(nameless, kube::Error::Api(status) if status.code == 422));
+    let illegal = api.create(&PostParams::default(), &config_map("Not_Legal", &[])).await.unwrap_err();
+    assert!(illegal.to_string().contains("a lowercase RFC 1123 subdomain must consist of"), "{illegal}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_end_when_their_kubelet_says_so() {
+    let server = server();
+    let accounts: Api<ServiceAccount> = Api::default_namespaced(client(&server));
+    let account = ServiceAccount { metadata: ObjectMeta { name: Some("default".into()), ..ObjectMeta::default() }, ..ServiceAccount::default() };
+    accounts.create(&PostParams::default(), &account).await.unwrap();
+    let api: Api<Pod> = Api::default_namespaced(client(&server));
+    let pod: Pod = serde_json::from_value(serde_json::json!({
+        "metadata": {"name": "p"},
+        "spec": {"nodeName": "node01", "terminationGracePeriodSeconds": 7, "containers": [{"name": "c", "image": "i"}]},
+    }))
+    .unwrap();
+    api.create(&PostParams::default(), &pod).await.unwrap();
+    let on_node = api.list(&ListParams::default().fields("spec.nodeName=node01")).await.unwrap();
+    assert_eq!(on_node.items.len(), 1);
+    let marked = api.delete("p", &DeleteParams::default()).await.unwrap().left().unwrap();
+    assert_eq!(marked.metadata.deletion_grace_period_seconds, Some(7));
+    assert!(api.get_opt("p").await.unwrap().is_some(), "the kubelet has not said yet that it is gone");
+    api.delete("p", &DeleteParams::default().grace_period(0)).await.unwrap();
+    assert!(api.get_opt("p").await.unwrap().is_none());
 }

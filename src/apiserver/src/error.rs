@@ -65,12 +65,8 @@ impl ApiError {
     }
 
     fn about(mut self, gr: &GroupResource, name: &str) -> Self {
-        self.details = Some(StatusDetails {
-            name: name.to_owned(),
-            group: gr.group.clone(),
-            kind: gr.resource.clone(),
-            ..StatusDetails::default()
-        });
+        self.details =
+            Some(StatusDetails { name: name.to_owned(), group: gr.group.clone(), kind: gr.resource.clone(), ..StatusDetails::default() });
         self
     }
 
@@ -91,11 +87,7 @@ impl ApiError {
 
     /// 409: the object was modified since the client read it.
     pub fn modified(gr: &GroupResource, name: &str) -> Self {
-        Self::conflict(
-            gr,
-            name,
-            "the object has been modified; please apply your changes to the latest version and try again",
-        )
+        Self::conflict(gr, name, "the object has been modified; please apply your changes to the latest version and try again")
     }
 
     /// 422: the object breaks rules of its kind. Equal messages are said once, as the aggregate does.
@@ -113,8 +105,7 @@ impl ApiError {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let message =
-            if why.is_empty() { format!("{kind} {name:?} is invalid") } else { format!("{kind} {name:?} is invalid: {why}") };
+        let message = if why.is_empty() { format!("{kind} {name:?} is invalid") } else { format!("{kind} {name:?} is invalid: {why}") };
         let mut error = Self::new(422, "Invalid", message);
         error.details = Some(StatusDetails {
             name: name.to_owned(),
@@ -170,13 +161,8 @@ impl ApiError {
 
     /// 405: the resource does not do this.
     pub fn method_not_supported(gr: &GroupResource, action: &str) -> Self {
-        let mut error = Self::new(
-            405,
-            "MethodNotAllowed",
-            format!("{action} is not supported on resources of kind {:?}", gr.to_string()),
-        );
-        error.details =
-            Some(StatusDetails { group: gr.group.clone(), kind: gr.resource.clone(), ..StatusDetails::default() });
+        let mut error = Self::new(405, "MethodNotAllowed", format!("{action} is not supported on resources of kind {:?}", gr.to_string()));
+        error.details = Some(StatusDetails { group: gr.group.clone(), kind: gr.resource.clone(), ..StatusDetails::default() });
         error
     }
 
@@ -185,10 +171,7 @@ impl ApiError {
         Self::new(
             415,
             "UnsupportedMediaType",
-            format!(
-                "the body of the request was in an unknown format - accepted media types include: {}",
-                accepted.join(", ")
-            ),
+            format!("the body of the request was in an unknown format - accepted media types include: {}", accepted.join(", ")),
         )
     }
 
@@ -206,10 +189,8 @@ impl ApiError {
     pub fn internal(why: impl fmt::Display) -> Self {
         let why = why.to_string();
         let mut error = Self::new(500, "InternalError", format!("Internal error occurred: {why}"));
-        error.details = Some(StatusDetails {
-            causes: vec![StatusCause { message: why, ..StatusCause::default() }],
-            ..StatusDetails::default()
-        });
+        error.details =
+            Some(StatusDetails { causes: vec![StatusCause { message: why, ..StatusCause::default() }], ..StatusDetails::default() });
         error
     }
 
@@ -253,7 +234,10 @@ impl ApiError {
             405 => ("MethodNotAllowed", "the server does not allow this method on the requested resource".to_owned()),
             422 => ("Invalid", "the server rejected our request due to an error in our request".to_owned()),
             503 => ("ServiceUnavailable", "the server is currently unable to handle the request".to_owned()),
-            504 => ("Timeout", "the server was unable to return a response in the time allotted, but may still be processing the request".to_owned()),
+            504 => (
+                "Timeout",
+                "the server was unable to return a response in the time allotted, but may still be processing the request".to_owned(),
+            ),
             429 => ("TooManyRequests", "the server has received too many requests and has asked us to try again later".to_owned()),
             500.. => ("InternalError", format!("an error on the server ({server_message:?}) has prevented the request from succeeding")),
             _ => ("", format!("the server responded with the status code {code} but did not return more information")),
@@ -416,12 +400,7 @@ impl FieldError {
 
     /// A value of the wrong type; `value` is usually the type's name.
     pub fn type_invalid(field: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> Self {
-        Self {
-            kind: FieldErrorKind::TypeInvalid,
-            field: field.into(),
-            bad_value: Some(value.into()),
-            detail: detail.into(),
-        }
+        Self { kind: FieldErrorKind::TypeInvalid, field: field.into(), bad_value: Some(value.into()), detail: detail.into() }
     }
 
     /// A value that is none of `supported`, which are printed in the order given.
@@ -433,12 +412,7 @@ impl FieldError {
 
     /// A value that must be unique and is not.
     pub fn duplicate(field: impl Into<String>, value: impl Into<Value>) -> Self {
-        Self {
-            kind: FieldErrorKind::Duplicate,
-            field: field.into(),
-            bad_value: Some(value.into()),
-            detail: String::new(),
-        }
+        Self { kind: FieldErrorKind::Duplicate, field: field.into(), bad_value: Some(value.into()), detail: String::new() }
     }
 
     /// A value that must not be there, or must not change.
@@ -449,12 +423,7 @@ impl FieldError {
     /// A value longer than `max` bytes.
     pub fn too_long(field: impl Into<String>, max: usize) -> Self {
         let unit = if max == 1 { "byte" } else { "bytes" };
-        Self {
-            kind: FieldErrorKind::TooLong,
-            field: field.into(),
-            bad_value: None,
-            detail: format!("may not be more than {max} {unit}"),
-        }
+        Self { kind: FieldErrorKind::TooLong, field: field.into(), bad_value: None, detail: format!("may not be more than {max} {unit}") }
     }
 
     /// More values than `max`.
@@ -470,12 +439,7 @@ impl FieldError {
 
     /// A value that names something that does not exist.
     pub fn not_found(field: impl Into<String>, value: impl Into<Value>) -> Self {
-        Self {
-            kind: FieldErrorKind::NotFound,
-            field: field.into(),
-            bad_value: Some(value.into()),
-            detail: String::new(),
-        }
+        Self { kind: FieldErrorKind::NotFound, field: field.into(), bad_value: Some(value.into()), detail: String::new() }
     }
 
     /// A rule that could not be evaluated.
@@ -487,11 +451,9 @@ impl FieldError {
     pub fn body(&self) -> String {
         let kind = self.kind.text();
         let mut text = match (self.kind, &self.bad_value) {
-            (
-                FieldErrorKind::Required | FieldErrorKind::Forbidden | FieldErrorKind::TooLong | FieldErrorKind::Internal,
-                _,
-            )
-            | (_, None) => kind.to_owned(),
+            (FieldErrorKind::Required | FieldErrorKind::Forbidden | FieldErrorKind::TooLong | FieldErrorKind::Internal, _) | (_, None) => {
+                kind.to_owned()
+            }
             (_, Some(Value::String(s))) => format!("{kind}: {}", go_quote(s)),
             (_, Some(Value::Object(map))) if map.len() == 1 && map.contains_key(PRINTED) => {
                 format!("{kind}: {}", map.get(PRINTED).and_then(Value::as_str).unwrap_or_default())

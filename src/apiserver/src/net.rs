@@ -64,10 +64,9 @@ impl Dial for Tcp {
                 stream.set_nodelay(true)?;
                 Ok(Box::new(stream))
             }
-            Target::Service { namespace, name, port } => Err(io::Error::new(
-                io::ErrorKind::ConnectionRefused,
-                format!("service {namespace}/{name}:{port} has no endpoint"),
-            )),
+            Target::Service { namespace, name, port } => {
+                Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("service {namespace}/{name}:{port} has no endpoint")))
+            }
         }
     }
 }

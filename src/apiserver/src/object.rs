@@ -117,10 +117,7 @@ pub fn copy(value: &mut Value, from: &Value, path: &[&str]) {
 
 /// Mutable elements of the list below nested keys.
 pub fn list_mut<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut [Value] {
-    path.iter()
-        .try_fold(value, |value, key| value.get_mut(*key))
-        .and_then(Value::as_array_mut)
-        .map_or(&mut [], Vec::as_mut_slice)
+    path.iter().try_fold(value, |value, key| value.get_mut(*key)).and_then(Value::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
 }
 
 /// The object's kind as the JSON says.
@@ -142,8 +139,7 @@ pub fn same_but_version(a: &Value, b: &Value) -> bool {
             b.get(key).is_some_and(|right| match (key.as_str(), left, right) {
                 ("metadata", Value::Object(left), Value::Object(right)) => {
                     let rest = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key("resourceVersion"));
-                    rest(left) == rest(right)
-                        && left.iter().all(|(key, left)| key == "resourceVersion" || right.get(key) == Some(left))
+                    rest(left) == rest(right) && left.iter().all(|(key, left)| key == "resourceVersion" || right.get(key) == Some(left))
                 }
                 _ => left == right,
             })

@@ -214,11 +214,7 @@ impl ResourceInfo {
 
     /// The version that objects are stored in.
     pub fn storage_version(&self) -> &str {
-        self.versions
-            .iter()
-            .find(|version| version.storage)
-            .or(self.versions.first())
-            .map_or("v1", |version| version.name.as_str())
+        self.versions.iter().find(|version| version.storage).or(self.versions.first()).map_or("v1", |version| version.name.as_str())
     }
 
     /// Group, version and kind in one of its versions.
@@ -254,11 +250,7 @@ impl ResourceInfo {
 
     /// Where objects are kept: events of both groups are the same objects.
     pub fn storage_resource(&self) -> GroupResource {
-        if self.gr.group == "events.k8s.io" && self.gr.resource == "events" {
-            GroupResource::new("", "events")
-        } else {
-            self.gr.clone()
-        }
+        if self.gr.group == "events.k8s.io" && self.gr.resource == "events" { GroupResource::new("", "events") } else { self.gr.clone() }
     }
 }
 

@@ -148,7 +148,8 @@ async fn ten_thousand_watches_share_one_event() {
     let refused = api.create(&PostParams::default(), &pod).await.unwrap_err();
     assert!(refused.to_string().contains("serviceaccount \"default\" not found"), "{refused}");
     let accounts: Api<ServiceAccount> = Api::default_namespaced(client(&server));
-    let account = ServiceAccount { metadata: ObjectMeta { name: Some("default".into()), ..ObjectMeta::default() }, ..ServiceAccount::default() };
+    let account =
+        ServiceAccount { metadata: ObjectMeta { name: Some("default".into()), ..ObjectMeta::default() }, ..ServiceAccount::default() };
     accounts.create(&PostParams::default(), &account).await.unwrap();
     let created = api.create(&PostParams::default(), &pod).await.unwrap();
     assert_eq!(created.status.unwrap().phase.as_deref(), Some("Pending"));
@@ -174,7 +175,8 @@ async fn large_and_broken_bodies_are_refused() {
 async fn pods_end_when_their_kubelet_says_so() {
     let server = server();
     let accounts: Api<ServiceAccount> = Api::default_namespaced(client(&server));
-    let account = ServiceAccount { metadata: ObjectMeta { name: Some("default".into()), ..ObjectMeta::default() }, ..ServiceAccount::default() };
+    let account =
+        ServiceAccount { metadata: ObjectMeta { name: Some("default".into()), ..ObjectMeta::default() }, ..ServiceAccount::default() };
     accounts.create(&PostParams::default(), &account).await.unwrap();
     let api: Api<Pod> = Api::default_namespaced(client(&server));
     let pod: Pod = serde_json::from_value(serde_json::json!({

@@ -71,9 +71,9 @@ impl Addresses {
         self.with(store, |taken| {
             let size = LAST - FIRST + 1;
             let start = u32::try_from(random % u64::from(size)).unwrap_or(0);
-            let found = (0..size).map(|step| FIRST + (start + step) % size).find(|address| {
-                Ipv4Addr::from(*address) != KUBERNETES && !taken.addresses.contains(address)
-            })?;
+            let found = (0..size)
+                .map(|step| FIRST + (start + step) % size)
+                .find(|address| Ipv4Addr::from(*address) != KUBERNETES && !taken.addresses.contains(address))?;
             taken.addresses.insert(found);
             Some(found.into())
         })

@@ -124,20 +124,21 @@ pub static ENTRIES: &[Entry] = &[
     entry("", "Endpoints", "endpoints", true, &k::Endpoints).short(&["ep"]),
     entry("", "Event", "events", true, &k::Event).short(&["ev"]),
     entry("", "LimitRange", "limitranges", true, &k::Upsert).short(&["limits"]),
-    entry("", "Namespace", "namespaces", false, &k::Namespace).short(&["ns"]).verbs(SINGLE).subs(&[
-        sub("finalize", "Namespace", &["update"]),
-        sub("status", "Namespace", RW),
-    ]),
-    entry("", "Node", "nodes", false, &k::Node).short(&["no"]).subs(&[
-        sub("proxy", "NodeProxyOptions", PROXY),
-        sub("status", "Node", RW),
-    ]),
-    entry("", "PersistentVolumeClaim", "persistentvolumeclaims", true, &k::PersistentVolumeClaim)
-        .short(&["pvc"])
-        .subs(&[sub("status", "PersistentVolumeClaim", RW)]),
-    entry("", "PersistentVolume", "persistentvolumes", false, &k::PersistentVolume)
-        .short(&["pv"])
-        .subs(&[sub("status", "PersistentVolume", RW)]),
+    entry("", "Namespace", "namespaces", false, &k::Namespace)
+        .short(&["ns"])
+        .verbs(SINGLE)
+        .subs(&[sub("finalize", "Namespace", &["update"]), sub("status", "Namespace", RW)]),
+    entry("", "Node", "nodes", false, &k::Node).short(&["no"]).subs(&[sub("proxy", "NodeProxyOptions", PROXY), sub("status", "Node", RW)]),
+    entry("", "PersistentVolumeClaim", "persistentvolumeclaims", true, &k::PersistentVolumeClaim).short(&["pvc"]).subs(&[sub(
+        "status",
+        "PersistentVolumeClaim",
+        RW,
+    )]),
+    entry("", "PersistentVolume", "persistentvolumes", false, &k::PersistentVolume).short(&["pv"]).subs(&[sub(
+        "status",
+        "PersistentVolume",
+        RW,
+    )]),
     entry("", "Pod", "pods", true, &k::Pod).short(&["po"]).all().subs(&[
         sub("attach", "PodAttachOptions", CONNECT),
         sub("binding", "Binding", CREATE),
@@ -151,13 +152,11 @@ pub static ENTRIES: &[Entry] = &[
         sub("status", "Pod", RW),
     ]),
     entry("", "PodTemplate", "podtemplates", true, &k::PodTemplate),
-    entry("", "ReplicationController", "replicationcontrollers", true, &k::ReplicationController).short(&["rc"]).all().subs(&[
-        SCALE,
-        sub("status", "ReplicationController", RW),
-    ]),
-    entry("", "ResourceQuota", "resourcequotas", true, &k::WithStatus)
-        .short(&["quota"])
-        .subs(&[sub("status", "ResourceQuota", RW)]),
+    entry("", "ReplicationController", "replicationcontrollers", true, &k::ReplicationController)
+        .short(&["rc"])
+        .all()
+        .subs(&[SCALE, sub("status", "ReplicationController", RW)]),
+    entry("", "ResourceQuota", "resourcequotas", true, &k::WithStatus).short(&["quota"]).subs(&[sub("status", "ResourceQuota", RW)]),
     entry("", "Secret", "secrets", true, &k::Secret),
     entry("", "ServiceAccount", "serviceaccounts", true, &k::ServiceAccount).short(&["sa"]).subs(&[Subresource {
         name: "token",
@@ -166,27 +165,26 @@ pub static ENTRIES: &[Entry] = &[
         version: "v1",
         verbs: CREATE,
     }]),
-    entry("", "Service", "services", true, &k::Service).short(&["svc"]).all().subs(&[
-        sub("proxy", "ServiceProxyOptions", PROXY),
-        sub("status", "Service", RW),
-    ]),
-    entry("apiregistration.k8s.io", "APIService", "apiservices", false, &k::ApiService)
-        .categories(&["api-extensions"])
-        .subs(&[sub("status", "APIService", RW)]),
+    entry("", "Service", "services", true, &k::Service)
+        .short(&["svc"])
+        .all()
+        .subs(&[sub("proxy", "ServiceProxyOptions", PROXY), sub("status", "Service", RW)]),
+    entry("apiregistration.k8s.io", "APIService", "apiservices", false, &k::ApiService).categories(&["api-extensions"]).subs(&[sub(
+        "status",
+        "APIService",
+        RW,
+    )]),
     entry("apps", "ControllerRevision", "controllerrevisions", true, &k::ControllerRevision),
     entry("apps", "DaemonSet", "daemonsets", true, &k::DaemonSet).short(&["ds"]).all().subs(&[sub("status", "DaemonSet", RW)]),
-    entry("apps", "Deployment", "deployments", true, &k::Deployment).short(&["deploy"]).all().subs(&[
-        SCALE,
-        sub("status", "Deployment", RW),
-    ]),
-    entry("apps", "ReplicaSet", "replicasets", true, &k::ReplicaSet).short(&["rs"]).all().subs(&[
-        SCALE,
-        sub("status", "ReplicaSet", RW),
-    ]),
-    entry("apps", "StatefulSet", "statefulsets", true, &k::StatefulSet).short(&["sts"]).all().subs(&[
-        SCALE,
-        sub("status", "StatefulSet", RW),
-    ]),
+    entry("apps", "Deployment", "deployments", true, &k::Deployment)
+        .short(&["deploy"])
+        .all()
+        .subs(&[SCALE, sub("status", "Deployment", RW)]),
+    entry("apps", "ReplicaSet", "replicasets", true, &k::ReplicaSet).short(&["rs"]).all().subs(&[SCALE, sub("status", "ReplicaSet", RW)]),
+    entry("apps", "StatefulSet", "statefulsets", true, &k::StatefulSet)
+        .short(&["sts"])
+        .all()
+        .subs(&[SCALE, sub("status", "StatefulSet", RW)]),
     entry("events.k8s.io", "Event", "events", true, &k::Event).short(&["ev"]),
     entry("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", false, &k::Plain).verbs(CREATE),
     entry("authentication.k8s.io", "TokenReview", "tokenreviews", false, &k::Plain).verbs(CREATE),
@@ -205,13 +203,13 @@ pub static ENTRIES: &[Entry] = &[
         .short(&["csr"])
         .subs(&[sub("approval", "CertificateSigningRequest", RW), sub("status", "CertificateSigningRequest", RW)]),
     entry("networking.k8s.io", "IngressClass", "ingressclasses", false, &k::Generation),
-    entry("networking.k8s.io", "Ingress", "ingresses", true, &k::GenerationAndStatus)
-        .short(&["ing"])
-        .subs(&[sub("status", "Ingress", RW)]),
+    entry("networking.k8s.io", "Ingress", "ingresses", true, &k::GenerationAndStatus).short(&["ing"]).subs(&[sub("status", "Ingress", RW)]),
     entry("networking.k8s.io", "NetworkPolicy", "networkpolicies", true, &k::NetworkPolicy).short(&["netpol"]),
-    entry("policy", "PodDisruptionBudget", "poddisruptionbudgets", true, &k::PodDisruptionBudget)
-        .short(&["pdb"])
-        .subs(&[sub("status", "PodDisruptionBudget", RW)]),
+    entry("policy", "PodDisruptionBudget", "poddisruptionbudgets", true, &k::PodDisruptionBudget).short(&["pdb"]).subs(&[sub(
+        "status",
+        "PodDisruptionBudget",
+        RW,
+    )]),
     entry("rbac.authorization.k8s.io", "ClusterRoleBinding", "clusterrolebindings", false, &k::Rbac),
     entry("rbac.authorization.k8s.io", "ClusterRole", "clusterroles", false, &k::Rbac),
     entry("rbac.authorization.k8s.io", "RoleBinding", "rolebindings", true, &k::Rbac),
@@ -220,17 +218,32 @@ pub static ENTRIES: &[Entry] = &[
     entry("storage.k8s.io", "CSINode", "csinodes", false, &k::Plain),
     entry("storage.k8s.io", "CSIStorageCapacity", "csistoragecapacities", true, &k::Plain),
     entry("storage.k8s.io", "StorageClass", "storageclasses", false, &k::StorageClass).short(&["sc"]),
-    entry("storage.k8s.io", "VolumeAttachment", "volumeattachments", false, &k::VolumeAttachment)
-        .subs(&[sub("status", "VolumeAttachment", RW)]),
+    entry("storage.k8s.io", "VolumeAttachment", "volumeattachments", false, &k::VolumeAttachment).subs(&[sub(
+        "status",
+        "VolumeAttachment",
+        RW,
+    )]),
     entry("admissionregistration.k8s.io", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false, &k::WebhookConfiguration)
         .categories(&["api-extensions"]),
     entry("admissionregistration.k8s.io", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false, &k::AdmissionPolicy)
         .categories(&["api-extensions"])
         .subs(&[sub("status", "ValidatingAdmissionPolicy", RW)]),
-    entry("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", false, &k::AdmissionPolicyBinding)
-        .categories(&["api-extensions"]),
-    entry("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false, &k::WebhookConfiguration)
-        .categories(&["api-extensions"]),
+    entry(
+        "admissionregistration.k8s.io",
+        "ValidatingAdmissionPolicyBinding",
+        "validatingadmissionpolicybindings",
+        false,
+        &k::AdmissionPolicyBinding,
+    )
+    .categories(&["api-extensions"]),
+    entry(
+        "admissionregistration.k8s.io",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+        false,
+        &k::WebhookConfiguration,
+    )
+    .categories(&["api-extensions"]),
     entry("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", false, &k::CustomResourceDefinition)
         .short(&["crd", "crds"])
         .categories(&["api-extensions"])

@@ -11,7 +11,7 @@ use crate::registry::write_options::{WriteKind, WriteOptions};
 use crate::registry::{Call, Output, delete, list};
 use crate::resource::{GroupResource, Gvk};
 use crate::selector::LabelSelector;
-use crate::store::{Expect, Stored, StoreError};
+use crate::store::{Expect, StoreError, Stored};
 
 /// A budget remembers at most this many pods that are on their way out.
 const MAX_DISRUPTED: usize = 2_000;
@@ -34,7 +34,11 @@ pub(super) async fn evict(call: &mut Call) -> Result<Output, ApiError> {
     if counts(&pod) {
         let budgets = budgets(call, &pod);
         if budgets.len() > 1 {
-            return Err(ApiError::new(500, "InternalError", "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."));
+            return Err(ApiError::new(
+                500,
+                "InternalError",
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            ));
         }
         for budget in budgets {
             charge(call, &budget, object::name(&pod), delete.dry_run).await?;
@@ -60,16 +64,14 @@ fn budgets(call: &Call, pod: &Value) -> Vec<std::sync::Arc<Stored>> {
         .filter(|stored| {
             let budget = stored.value();
             let Some(selector) = object::at(&budget, &["spec", "selector"]) else { return false };
-            LabelSelector::from_object(Some(selector)).is_ok_and(|selector| {
-                selector.matches_with(|key| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str))
-            })
+            LabelSelector::from_object(Some(selector))
+                .is_ok_and(|selector| selector.matches_with(|key| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str)))
         })
         .collect()
 }
 
 fn refused(text: String, retry_after: u32) -> ApiError {
-    let mut error =
-        ApiError::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", retry_after);
+    let mut error = ApiError::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", retry_after);
     error.details = Some(StatusDetails {
         causes: vec![StatusCause { reason: "DisruptionBudget".into(), message: text, field: String::new() }],
         retry_after_seconds: retry_after,

@@ -43,8 +43,7 @@ pub async fn serve_virtual(call: &mut Call) -> Result<Option<Output>, ApiError> 
         let options = WriteOptions::parse(&call.query, WriteKind::Create)?;
         let who = manager(call, &options, Operation::Update);
         fieldmanager::track_update(None, &mut object, &who, call.schema().as_deref());
-        let mut answer =
-            reviews::create(&core.authentication, &core.authorizer, &call.user, &call.info.gr, &call.namespace, object)?;
+        let mut answer = reviews::create(&core.authentication, &core.authorizer, &call.user, &call.info.gr, &call.namespace, object)?;
         object::set_default(&mut answer, &["metadata"], json!({}));
         return Ok(Some(Output::Plain(201, answer)));
     }
@@ -65,10 +64,7 @@ async fn read_or_write(call: &mut Call) -> Result<Output, ApiError> {
 
 /// A success without an object.
 pub(super) fn success(code: u16) -> Output {
-    Output::Plain(
-        code,
-        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code}),
-    )
+    Output::Plain(code, json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code}))
 }
 
 /// Decodes the body as some other kind, with its defaults and checks of types.

@@ -51,18 +51,13 @@ fn groups(core: &Core) -> Vec<Group> {
         })
         .filter(|group| !group.versions.is_empty())
         .collect();
-    groups.sort_by_key(|group| {
-        (GROUPS.iter().position(|name| *name == group.name).unwrap_or(GROUPS.len()), group.name.clone())
-    });
+    groups.sort_by_key(|group| (GROUPS.iter().position(|name| *name == group.name).unwrap_or(GROUPS.len()), group.name.clone()));
     groups
 }
 
 fn group_document(group: &Group) -> Value {
-    let versions: Vec<Value> = group
-        .versions
-        .iter()
-        .map(|(version, _)| json!({"groupVersion": api_version(&group.name, version), "version": version}))
-        .collect();
+    let versions: Vec<Value> =
+        group.versions.iter().map(|(version, _)| json!({"groupVersion": api_version(&group.name, version), "version": version})).collect();
     json!({"name": group.name, "preferredVersion": versions.first(), "versions": versions})
 }
 
@@ -98,8 +93,7 @@ pub fn plain(core: &Core, path: &str) -> Option<Value> {
 
 fn resources(core: &Core, group: &str, version: &str) -> Option<Value> {
     let groups = groups(core);
-    let (_, infos) =
-        groups.iter().find(|found| found.name == group)?.versions.iter().find(|(name, _)| name == version)?;
+    let (_, infos) = groups.iter().find(|found| found.name == group)?.versions.iter().find(|(name, _)| name == version)?;
     let mut list: Vec<Value> = Vec::new();
     for info in infos {
         list.push(resource(info, version));
@@ -119,8 +113,7 @@ fn resources(core: &Core, group: &str, version: &str) -> Option<Value> {
         }
     }
     list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
-    let mut document =
-        json!({"kind": "APIResourceList", "groupVersion": api_version(group, version), "resources": list});
+    let mut document = json!({"kind": "APIResourceList", "groupVersion": api_version(group, version), "resources": list});
     // The oldest group's document never got a version of its own.
     if let Some(map) = document.as_object_mut().filter(|_| !group.is_empty()) {
         map.insert("apiVersion".into(), "v1".into());
@@ -205,8 +198,7 @@ pub fn aggregated(core: &Core, legacy: bool) -> Value {
                     if !infos.iter().any(|info| info.is_custom()) {
                         infos.sort_by(|a, b| a.gr.resource.cmp(&b.gr.resource));
                     }
-                    let resources: Vec<Value> =
-                        infos.into_iter().map(|info| aggregated_resource(group, version, info)).collect();
+                    let resources: Vec<Value> = infos.into_iter().map(|info| aggregated_resource(group, version, info)).collect();
                     json!({"version": version, "freshness": "Current", "resources": resources})
                 })
                 .collect();
@@ -245,11 +237,8 @@ fn aggregated_resource(group: &Group, version: &str, info: &ResourceInfo) -> Val
     let subs: Vec<Value> = subresources(info, version)
         .iter()
         .map(|sub| {
-            let kind = if sub.group.is_empty() {
-                own(sub.kind)
-            } else {
-                json!({"group": sub.group, "version": sub.version, "kind": sub.kind})
-            };
+            let kind =
+                if sub.group.is_empty() { own(sub.kind) } else { json!({"group": sub.group, "version": sub.version, "kind": sub.kind}) };
             json!({"subresource": sub.name, "responseKind": kind, "verbs": sub.verbs})
         })
         .collect();

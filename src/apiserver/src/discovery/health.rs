@@ -8,7 +8,8 @@ use crate::http::{Body, Core, Encoding, answer};
 /// The Kubernetes release whose behaviour this is.
 pub const MINOR: &str = "36";
 const PATCH: &str = "v1.36.2";
-const CHECKS: [&str; 6] = ["ping", "log", "etcd", "poststarthook/start-apiextensions-controllers", "poststarthook/rbac/bootstrap-roles", "informer-sync"];
+const CHECKS: [&str; 6] =
+    ["ping", "log", "etcd", "poststarthook/start-apiextensions-controllers", "poststarthook/rbac/bootstrap-roles", "informer-sync"];
 
 /// Answers a path of health or version; `None` for others.
 pub fn serve(core: &Core, path: &str, read: bool, query: Option<&str>) -> Option<Response<Body>> {
@@ -67,10 +68,8 @@ fn health(path: &str, query: Option<&str>) -> Response<Body> {
 }
 
 fn paths(core: &Core) -> Vec<String> {
-    let mut paths: Vec<String> = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"]
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let mut paths: Vec<String> =
+        ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"].into_iter().map(str::to_owned).collect();
     for info in core.resources.all().iter().filter(|info| !info.gr.group.is_empty()) {
         let group = format!("/apis/{}", info.gr.group);
         for version in info.versions.iter().filter(|version| version.served) {

@@ -94,8 +94,7 @@ fn aggregated_document(core: &Core, path: &str, parts: &Parts) -> Response<Body>
             .clone()
     };
     let known = parts.headers.get_all(IF_NONE_MATCH).iter().any(|value| value.as_bytes() == document.etag.as_bytes());
-    let mut response =
-        if known { answer::bytes(304, AGGREGATED, Bytes::new()) } else { answer::bytes(200, AGGREGATED, document.json) };
+    let mut response = if known { answer::bytes(304, AGGREGATED, Bytes::new()) } else { answer::bytes(200, AGGREGATED, document.json) };
     if let Ok(etag) = HeaderValue::from_str(&document.etag) {
         response.headers_mut().insert(ETAG, etag);
     }

@@ -103,9 +103,7 @@ async fn object_answer(call: &AnswerTo, code: u16, object: Object, accepted: Acc
             Ok(bytes(code, Encoding::Json.media_type(), stored.json.clone()))
         }
         (Shape::Plain, object) => Ok(value(code, accepted.encoding, &call.object(object).await?)),
-        (Shape::Partial(version), object) => {
-            Ok(value(code, accepted.encoding, &table::partial(&call.object(object).await?, version)))
-        }
+        (Shape::Partial(version), object) => Ok(value(code, accepted.encoding, &table::partial(&call.object(object).await?, version))),
         (Shape::Table(version), object) => {
             let object = call.object(object).await?;
             let metadata = json!({"resourceVersion": crate::object::resource_version(&object)});

@@ -17,13 +17,7 @@ use crate::store::{Store, Stored};
 #[async_trait::async_trait]
 pub trait Kubelet: Send + Sync {
     /// The log of a container as a body; `query` is the request's (`container`, `follow`, `tailLines`, …).
-    async fn logs(
-        &self,
-        node: &str,
-        namespace: &str,
-        pod: &str,
-        query: &super::Query,
-    ) -> Result<http::Response<super::Body>, ApiError>;
+    async fn logs(&self, node: &str, namespace: &str, pod: &str, query: &super::Query) -> Result<http::Response<super::Body>, ApiError>;
 }
 
 /// The server's state.

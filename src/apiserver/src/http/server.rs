@@ -11,12 +11,12 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 
+use super::Body;
 use super::answer::{self, AnswerTo};
 use super::core::{Core, Kubelet};
 use super::negotiate::{self, Accepted, Encoding};
 use super::path::{Query, RequestInfo};
 use super::protobuf;
-use super::Body;
 use crate::admission::Chain;
 use crate::aggregation::{self, Aggregator};
 use crate::auth::service_account::ServiceAccountTokens;
@@ -233,14 +233,11 @@ where
     let head = parts.method == Method::HEAD;
     let negotiated = negotiate::negotiate(&parts.headers);
     let encoding = negotiated.as_ref().map_or(Encoding::Json, |accepted| accepted.encoding);
-    let wants_protobuf =
-        negotiate::media_ranges(&parts.headers).first().is_some_and(|range| range.media == protobuf::MEDIA_TYPE);
+    let wants_protobuf = negotiate::media_ranges(&parts.headers).first().is_some_and(|range| range.media == protobuf::MEDIA_TYPE);
     let mut response = match route(&core, user, &mut parts, body, negotiated).await {
         Ok(response) => response,
         // Who accepts this encoding only is told so in it.
-        Err(error) if error.code == 406 && wants_protobuf => {
-            answer::bytes(406, protobuf::MEDIA_TYPE, protobuf::status(&error))
-        }
+        Err(error) if error.code == 406 && wants_protobuf => answer::bytes(406, protobuf::MEDIA_TYPE, protobuf::status(&error)),
         Err(error) => answer::error(encoding, &error),
     };
     if head {
@@ -288,17 +285,15 @@ where
         Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(ApiError::too_large(BODY_LIMIT)),
         Err(error) => return Err(ApiError::bad_request(format!("read the body: {error}"))),
     };
-    let header = |name: http::header::HeaderName| {
-        parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
-    };
+    let header =
+        |name: http::header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let (mut body, mut content_type) = (body, header(http::header::CONTENT_TYPE));
     if protobuf::is_protobuf(&content_type) && !body.is_empty() {
         if body.len() > BODY_LIMIT {
             return Err(ApiError::too_large(BODY_LIMIT));
         }
-        let value = protobuf::decode(&body).map_err(|why| {
-            ApiError::bad_request(format!("the object provided is unrecognized (must be of type {}): {why}", info.kind))
-        })?;
+        let value = protobuf::decode(&body)
+            .map_err(|why| ApiError::bad_request(format!("the object provided is unrecognized (must be of type {}): {why}", info.kind)))?;
         body = Bytes::from(value.to_string());
         "application/json".clone_into(&mut content_type);
     }

@@ -29,11 +29,7 @@ impl Continuation {
     /// The page after an object.
     pub fn after(namespace: &str, name: &str, all_namespaces: bool, revision: Option<u64>) -> Self {
         // The zero byte makes the next page start right behind the object, as the original's keys do.
-        let start = if all_namespaces && !namespace.is_empty() {
-            format!("{namespace}/{name}\u{0}")
-        } else {
-            format!("{name}\u{0}")
-        };
+        let start = if all_namespaces && !namespace.is_empty() { format!("{namespace}/{name}\u{0}") } else { format!("{name}\u{0}") };
         Self { revision, start }
     }
 

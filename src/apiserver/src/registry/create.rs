@@ -29,8 +29,7 @@ pub async fn create(call: &mut Call) -> Result<Output, ApiError> {
 
 /// The manager of a write.
 pub fn manager(call: &Call, options: &WriteOptions, operation: fieldmanager::Operation) -> fieldmanager::Manager {
-    let name =
-        if options.field_manager.is_empty() { manager_of(&call.user_agent) } else { options.field_manager.clone() };
+    let name = if options.field_manager.is_empty() { manager_of(&call.user_agent) } else { options.field_manager.clone() };
     let tracked = match call.subresource.as_str() {
         "status" if call.info.is_custom() => fieldmanager::Tracked::only(&["status"]),
         "status" => fieldmanager::Tracked::except(&["spec"]),
@@ -122,8 +121,7 @@ pub async fn store_new(
         let who = manager(call, options, fieldmanager::Operation::Update);
         fieldmanager::track_update(None, &mut object, &who, call.schema().as_deref());
     }
-    let mut attributes =
-        attributes(call, admission::Operation::Create, Some(object), None, options.to_value(kind), options.dry_run);
+    let mut attributes = attributes(call, admission::Operation::Create, Some(object), None, options.to_value(kind), options.dry_run);
     call.warnings.extend(call.core.admission.mutate(&mut attributes).await?);
     let mut object = attributes.object.take().unwrap_or(Value::Null);
     meta::fill_new(&call.core.env, &mut object, if call.info.namespaced { &call.namespace } else { "" });
@@ -215,4 +213,3 @@ async fn commit_new(call: &Call, object: &Value, dry_run: bool) -> Result<Object
         Err(error) => Err(ApiError::internal(error)),
     }
 }
-

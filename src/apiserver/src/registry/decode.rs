@@ -51,9 +51,8 @@ pub fn parse(body: &[u8], yaml: bool) -> Result<Decoded, String> {
     let mut strict = Vec::new();
     let mut path = String::new();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let parsed = Json { path: &mut path, repeated: &mut strict }
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value));
+    let parsed =
+        Json { path: &mut path, repeated: &mut strict }.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     match parsed {
         Ok(value) => Ok(Decoded { value, strict }),
         Err(_) => Err(crate::patch::gojson::parse(body).err().unwrap_or_else(|| "invalid JSON".to_owned())),
@@ -77,9 +76,8 @@ pub fn body(call: &mut Call, validation: FieldValidation) -> Result<Value, ApiEr
             summary(&call.body)
         ))
     };
-    let mut decoded = parse(&call.body, yaml).map_err(|why| {
-        unrecognized(if yaml { why } else { format!("couldn't get version/kind; json parse error: {why}") })
-    })?;
+    let mut decoded = parse(&call.body, yaml)
+        .map_err(|why| unrecognized(if yaml { why } else { format!("couldn't get version/kind; json parse error: {why}") }))?;
     if !decoded.value.is_object() {
         return Err(unrecognized(format!(
             "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ \

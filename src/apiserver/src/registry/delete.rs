@@ -43,8 +43,7 @@ pub async fn delete(call: &mut Call) -> Result<Output, ApiError> {
             if !call.info.gr.group.is_empty() {
                 object::set(&mut details, &["group"], call.info.gr.group.as_str());
             }
-            let status =
-                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
             Ok(Output::Plain(200, status))
         }
     }
@@ -96,14 +95,8 @@ pub async fn remove(call: &mut Call, options: &DeleteOptions) -> Result<Deleted,
 }
 
 async fn admit(call: &mut Call, options: &DeleteOptions, old: &Value) -> Result<(), ApiError> {
-    let mut attributes = attributes(
-        call,
-        admission::Operation::Delete,
-        None,
-        Some(Arc::new(old.clone())),
-        options.raw.clone(),
-        options.dry_run,
-    );
+    let mut attributes =
+        attributes(call, admission::Operation::Delete, None, Some(Arc::new(old.clone())), options.raw.clone(), options.dry_run);
     call.warnings.extend(call.core.admission.mutate(&mut attributes).await?);
     call.warnings.extend(call.core.admission.validate(&attributes).await?);
     Ok(())

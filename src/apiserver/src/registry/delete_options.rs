@@ -118,9 +118,8 @@ impl DeleteOptions {
 fn from_query(call: &Call) -> Result<Value, ApiError> {
     let mut raw = serde_json::json!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"});
     if let Some(text) = call.query.get("gracePeriodSeconds") {
-        let seconds: i64 = text
-            .parse()
-            .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?;
+        let seconds: i64 =
+            text.parse().map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?;
         object::set(&mut raw, &["gracePeriodSeconds"], seconds);
     }
     if let Some(orphan) = call.query.tri_state("orphanDependents") {
@@ -138,9 +137,8 @@ fn from_query(call: &Call) -> Result<Value, ApiError> {
 
 fn from_body(call: &Call) -> Result<Value, ApiError> {
     let yaml = decode::is_yaml(&call.content_type)?;
-    let decoded = decode::parse(&call.body, yaml).map_err(|why| {
-        ApiError::bad_request(if yaml { why } else { format!("couldn't get version/kind; json parse error: {why}") })
-    })?;
+    let decoded = decode::parse(&call.body, yaml)
+        .map_err(|why| ApiError::bad_request(if yaml { why } else { format!("couldn't get version/kind; json parse error: {why}") }))?;
     let mut raw = decoded.value;
     let (kind, version) = (object::kind(&raw).to_owned(), object::text(&raw, &["apiVersion"]).to_owned());
     if !kind.is_empty() && kind != "DeleteOptions" {

@@ -29,16 +29,10 @@ impl Selection {
     /// # Errors
     /// 400 for selectors that do not parse and unknown fields.
     pub fn parse(call: &Call, options: &ListOptions) -> Result<Self, ApiError> {
-        let labels = if options.label_selector.is_empty() {
-            LabelSelector::everything()
-        } else {
-            LabelSelector::parse(&options.label_selector)?
-        };
-        let mut fields = if options.field_selector.is_empty() {
-            FieldSelector::default()
-        } else {
-            FieldSelector::parse(&options.field_selector)?
-        };
+        let labels =
+            if options.label_selector.is_empty() { LabelSelector::everything() } else { LabelSelector::parse(&options.label_selector)? };
+        let mut fields =
+            if options.field_selector.is_empty() { FieldSelector::default() } else { FieldSelector::parse(&options.field_selector)? };
         for term in fields.terms() {
             check_field(call, &term.field)?;
         }
@@ -160,10 +154,7 @@ pub async fn list(call: &mut Call) -> Result<Output, ApiError> {
                 Err(_) => return Ok(token_expired(&token)),
             },
         };
-        let stored = stored
-            .into_iter()
-            .filter(|stored| token.includes(&stored.key.namespace, &stored.key.name, all_namespaces))
-            .collect();
+        let stored = stored.into_iter().filter(|stored| token.includes(&stored.key.namespace, &stored.key.name, all_namespaces)).collect();
         return Ok(page(stored, revision, limit, &selection, all_namespaces));
     }
     let revision = options

@@ -41,9 +41,9 @@ pub struct ListOptions {
 fn integer(query: &Query, key: &str) -> Result<Option<i64>, ApiError> {
     match query.get(key) {
         None | Some("") => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|_| {
-            ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
-        }),
+        Some(text) => {
+            text.parse().map(Some).map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
+        }
     }
 }
 
@@ -94,28 +94,22 @@ pub fn parse_revision(text: &str) -> Result<Option<u64>, FieldError> {
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| {
-        FieldError::invalid("resourceVersion", text, format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
-    })
+    text.parse()
+        .map(Some)
+        .map_err(|_| FieldError::invalid("resourceVersion", text, format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))
 }
 
 fn check_watch(matching: &str, send_initial_events: Option<bool>, wrong: &mut Vec<FieldError>) {
     const FIELD: &str = "resourceVersionMatch";
     if send_initial_events.is_some() {
         if matching != "NotOlderThan" {
-            wrong.push(FieldError::forbidden(
-                FIELD,
-                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            ));
+            wrong.push(FieldError::forbidden(FIELD, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
         }
         if !matching.is_empty() && matching != "NotOlderThan" {
             wrong.push(FieldError::not_supported(FIELD, matching, &["NotOlderThan"]));
         }
     } else if !matching.is_empty() {
-        wrong.push(FieldError::forbidden(
-            FIELD,
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        ));
+        wrong.push(FieldError::forbidden(FIELD, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
     }
 }
 

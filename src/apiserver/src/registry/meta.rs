@@ -97,8 +97,7 @@ pub fn validate_update(object: &Value, old: &Value) -> Vec<FieldError> {
     let mut wrong = Vec::new();
     if object::is_terminating(old) {
         let before = object::finalizers(old);
-        let added: Vec<String> =
-            object::finalizers(object).into_iter().filter(|f| !before.contains(f)).map(|f| format!("{f:?}")).collect();
+        let added: Vec<String> = object::finalizers(object).into_iter().filter(|f| !before.contains(f)).map(|f| format!("{f:?}")).collect();
         if !added.is_empty() {
             let detail = format!(
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
@@ -189,9 +188,8 @@ fn validate_owners(object: &Value, wrong: &mut Vec<FieldError>) {
         if object::flag(owner, &["controller"]) {
             let this = format!("{kind}/{}", object::text(owner, &["name"]));
             if let Some(first) = &controller {
-                let detail = format!(
-                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}"
-                );
+                let detail =
+                    format!("Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}");
                 let all: Vec<String> = owners.iter().map(printed_owner).collect();
                 let value = printed(format!("[{}]", all.join(",")));
                 wrong.push(FieldError::invalid(FIELD, value, detail));
@@ -210,11 +208,7 @@ fn validate_finalizers(object: &Value, wrong: &mut Vec<FieldError>) {
         wrong.extend(texts.into_iter().map(|text| FieldError::invalid(FIELD, *finalizer, text)));
     }
     if finalizers.contains(&ORPHAN) && finalizers.contains(&FOREGROUND) {
-        wrong.push(FieldError::invalid(
-            FIELD,
-            json!(finalizers),
-            format!("finalizer {FOREGROUND} and {ORPHAN} cannot be both set"),
-        ));
+        wrong.push(FieldError::invalid(FIELD, json!(finalizers), format!("finalizer {FOREGROUND} and {ORPHAN} cannot be both set")));
     }
 }
 

@@ -180,13 +180,7 @@ impl Call {
 ///
 /// # Errors
 /// The conversion webhook failed.
-pub async fn convert(
-    core: &Core,
-    info: &ResourceInfo,
-    value: &mut Value,
-    to: &GroupResource,
-    version: &str,
-) -> Result<(), ApiError> {
+pub async fn convert(core: &Core, info: &ResourceInfo, value: &mut Value, to: &GroupResource, version: &str) -> Result<(), ApiError> {
     match info.strategy() {
         Some(strategy) => {
             strategy.convert(value, to, version);

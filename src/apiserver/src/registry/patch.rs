@@ -43,8 +43,7 @@ pub fn changed(call: &mut Call, kind: PatchType, validation: FieldValidation, ol
         }
         PatchType::Strategic => {
             strict.extend(repeated(&body));
-            let parsed = patch::gojson::parse(&body)
-                .map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))?;
+            let parsed = patch::gojson::parse(&body).map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))?;
             patch::strategic_merge(old, &parsed, call.schema().as_deref())?
         }
         PatchType::Apply => return Err(ApiError::internal("an apply is not a change")),
@@ -148,7 +147,11 @@ async fn apply(call: &mut Call, options: &WriteOptions) -> Result<Output, ApiErr
 }
 
 fn uid_of_absent(call: &Call, applied: &Value) -> ApiError {
-    ApiError::conflict(call.gr(), &call.name, format!("uid mismatch: the provided object specified uid {}, and no existing object was found", object::uid(applied)))
+    ApiError::conflict(
+        call.gr(),
+        &call.name,
+        format!("uid mismatch: the provided object specified uid {}, and no existing object was found", object::uid(applied)),
+    )
 }
 
 /// Checks name and namespace of an applied object, and fills in defaults.

@@ -45,8 +45,7 @@ async fn object(call: &mut Call) -> Result<Output, ApiError> {
 
 /// 405 of a resource that lacks the verb altogether.
 fn not_allowed() -> ApiError {
-    let mut error =
-        ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+    let mut error = ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
     error.details = Some(StatusDetails::default());
     error
 }

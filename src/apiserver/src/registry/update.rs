@@ -38,8 +38,7 @@ pub async fn update(call: &mut Call) -> Result<Output, ApiError> {
         let created = store_new(call, object, &options, WriteKind::Update, Tracking::Update).await?;
         return Ok(Output::Object(201, created));
     }
-    let (_, stored) = replace(call, &options, WriteKind::Update, Tracking::Update, |_, _| Ok(object.clone()))
-    .await?;
+    let (_, stored) = replace(call, &options, WriteKind::Update, Tracking::Update, |_, _| Ok(object.clone())).await?;
     Ok(Output::Object(200, stored))
 }
 
@@ -52,9 +51,7 @@ pub fn check_name(name: &str, object: &Value) -> Result<(), ApiError> {
         )));
     }
     if given != name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({name})"
-        )));
+        return Err(ApiError::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
     }
     Ok(())
 }
@@ -134,14 +131,8 @@ async fn attempt_replace(
         let who = manager(call, options, fieldmanager::Operation::Update);
         fieldmanager::track_update(Some(old.as_ref()), &mut object, &who, call.schema().as_deref());
     }
-    let mut attributes = attributes(
-        call,
-        admission::Operation::Update,
-        Some(object),
-        Some(old.clone()),
-        options.to_value(kind),
-        options.dry_run,
-    );
+    let mut attributes =
+        attributes(call, admission::Operation::Update, Some(object), Some(old.clone()), options.to_value(kind), options.dry_run);
     call.warnings.extend(call.core.admission.mutate(&mut attributes).await?);
     let mut object = attributes.object.take().unwrap_or(Value::Null);
     match revision {

@@ -77,9 +77,8 @@ fn custom(call: &Call, object: &Value, old: Option<&Value>, before: &[FieldError
         Some(old) if call.subresource == "status" => schema::custom::validate_status(&schema, scale, object, old),
         _ => schema::custom::validate_object(&schema, scale, object, old),
     };
-    let hidden = before.iter().any(|error| {
-        matches!(error.kind, FieldErrorKind::Required | FieldErrorKind::TooLong | FieldErrorKind::NotSupported)
-    });
+    let hidden =
+        before.iter().any(|error| matches!(error.kind, FieldErrorKind::Required | FieldErrorKind::TooLong | FieldErrorKind::NotSupported));
     if hidden && schema.subtree.rules && !wrong.iter().any(|error| error.field == NIL) {
         let rules = cel::rules::validate(&schema, object, old).len();
         wrong.truncate(wrong.len().saturating_sub(rules));

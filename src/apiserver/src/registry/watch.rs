@@ -45,9 +45,10 @@ pub fn watch(call: Call) -> Result<(Output, Vec<String>), ApiError> {
         let from = version.filter(|version| *version != 0).unwrap_or_else(|| call.core.store.revision());
         (Vec::new(), from)
     };
-    let seconds = options.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or_else(|| {
-        MIN_TIMEOUT + call.core.env.entropy.next_u64() % MIN_TIMEOUT
-    });
+    let seconds = options
+        .timeout_seconds
+        .filter(|seconds| *seconds > 0)
+        .unwrap_or_else(|| MIN_TIMEOUT + call.core.env.entropy.next_u64() % MIN_TIMEOUT);
     let bookmark = options.bookmarks.then(|| {
         let mut interval = tokio::time::interval_at(Instant::now() + BOOKMARK_EVERY, BOOKMARK_EVERY);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -192,8 +193,7 @@ impl Lines {
     }
 
     async fn push_value(&mut self, kind: EventKind, mut value: Value) {
-        let converted =
-            super::convert(&self.call.core, &self.call.info, &mut value, &self.call.info.gr, &self.call.version).await;
+        let converted = super::convert(&self.call.core, &self.call.info, &mut value, &self.call.info.gr, &self.call.version).await;
         if let Err(error) = converted {
             self.pending.push_back(line("ERROR", &error.status()));
             return;

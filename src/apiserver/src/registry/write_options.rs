@@ -137,8 +137,7 @@ impl WriteOptions {
 
 /// The manager of a write without `fieldManager`: what the user agent says before its first slash.
 pub fn manager_of(user_agent: &str) -> String {
-    let manager: String =
-        user_agent.split('/').next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+    let manager: String = user_agent.split('/').next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
     let manager = if manager.is_empty() { "unknown".to_owned() } else { manager };
     match manager.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 128).last() {
         Some(end) => manager.get(..end).unwrap_or_default().to_owned(),

@@ -75,9 +75,7 @@ impl History {
     pub(super) fn push(&mut self, event: Event, limits: &Limits) -> bool {
         self.bytes += event.object.json.len();
         self.events.push_back(Arc::new(event));
-        while self.events.len() > limits.events.max(1)
-            || (self.bytes > limits.bytes && self.events.len() > limits.at_least.max(1))
-        {
+        while self.events.len() > limits.events.max(1) || (self.bytes > limits.bytes && self.events.len() > limits.at_least.max(1)) {
             self.drop_first();
         }
         self.pushed_since_sweep += 1;

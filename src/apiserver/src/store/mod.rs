@@ -80,9 +80,7 @@ impl Stored {
         let labels = metadata
             .and_then(|metadata| metadata.get("labels"))
             .and_then(Value::as_object)
-            .map(|labels| {
-                labels.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-            })
+            .map(|labels| labels.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect())
             .unwrap_or_default();
         let uid = metadata.and_then(|metadata| metadata.get("uid")).and_then(Value::as_str).unwrap_or_default();
         Ok(Self {
@@ -239,13 +237,17 @@ impl Store {
     /// The folder cannot be created, locked or read, or holds a log that is damaged before its tail.
     pub fn open(folder: &std::path::Path) -> Result<Self, PersistError> {
         let recovered = persist::recover(folder)?;
-        let mut inner =
-            Inner { revision: recovered.revision, compacted: recovered.revision, limits: Limits::default(), resources: BTreeMap::new(), log: None };
+        let mut inner = Inner {
+            revision: recovered.revision,
+            compacted: recovered.revision,
+            limits: Limits::default(),
+            resources: BTreeMap::new(),
+            log: None,
+        };
         for (key, revision, value) in recovered.objects {
             let collection = inner.resources.entry(key.gr.clone()).or_default();
             let place = (key.namespace.clone(), key.name.clone());
-            let stored = Stored::new(key, revision, &value, BTreeMap::new())
-                .map_err(|error| PersistError::Damaged(error.to_string()))?;
+            let stored = Stored::new(key, revision, &value, BTreeMap::new()).map_err(|error| PersistError::Damaged(error.to_string()))?;
             collection.last_write = collection.last_write.max(revision);
             collection.objects.insert(place, Arc::new(stored));
         }
@@ -310,12 +312,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Compacted`] and [`StoreError::Future`].
-    pub fn list_at(
-        &self,
-        gr: &GroupResource,
-        namespace: Option<&str>,
-        revision: u64,
-    ) -> Result<Vec<Arc<Stored>>, StoreError> {
+    pub fn list_at(&self, gr: &GroupResource, namespace: Option<&str>, revision: u64) -> Result<Vec<Arc<Stored>>, StoreError> {
         let inner = self.lock();
         if revision > inner.revision {
             return Err(StoreError::Future(inner.revision));
@@ -379,8 +376,7 @@ impl Store {
         }
         inner.revision = revision;
         collection.last_write = revision;
-        let trimmed =
-            collection.history.push(Event { kind, object: stored.clone(), previous: previous.clone() }, &inner.limits);
+        let trimmed = collection.history.push(Event { kind, object: stored.clone(), previous: previous.clone() }, &inner.limits);
         match &inner.log {
             Some(log) => log.append(kind, &stored),
             None => collection.wakers.wake(&stored.key.namespace, trimmed),
@@ -459,10 +455,7 @@ impl Store {
 }
 
 /// The objects of one namespace, or of all.
-fn in_namespace(
-    objects: &BTreeMap<(String, String), Arc<Stored>>,
-    namespace: Option<&str>,
-) -> Vec<Arc<Stored>> {
+fn in_namespace(objects: &BTreeMap<(String, String), Arc<Stored>>, namespace: Option<&str>) -> Vec<Arc<Stored>> {
     match namespace {
         None => objects.values().cloned().collect(),
         Some(namespace) => objects

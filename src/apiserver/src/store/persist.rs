@@ -90,13 +90,7 @@ pub(super) fn recover(folder: &Path) -> Result<Recovered, PersistError> {
     let lock = File::create(&lock_path).map_err(failed("create", &lock_path))?;
     lock.try_lock().map_err(|_| PersistError::InUse(folder.display().to_string()))?;
     let path = log_path(folder);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(failed("open", &path))?;
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed("open", &path))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(failed("read", &path))?;
     let mut live: BTreeMap<Key, (u64, Bytes)> = BTreeMap::new();
@@ -110,8 +104,7 @@ pub(super) fn recover(folder: &Path) -> Result<Recovered, PersistError> {
             tracing::warn!(bytes = rest.len(), "cut off the torn tail of the log");
             break;
         };
-        let record =
-            decode(body).ok_or_else(|| PersistError::Damaged(format!("record at byte {at} cannot be decoded")))?;
+        let record = decode(body).ok_or_else(|| PersistError::Damaged(format!("record at byte {at} cannot be decoded")))?;
         revision = revision.max(record.revision);
         if record.deleted {
             live.remove(&record.key);
@@ -265,9 +258,8 @@ fn write_all(mut log: OpenLog, commits: &mpsc::Receiver<Commit>, published: &wat
         if failure.get().is_some() {
             continue;
         }
-        let written = write_batch(&mut log, &batch, &mut live_bytes).and_then(|()| {
-            if log.length > REWRITE_AT_LEAST && log.length > live_bytes * 3 { rewrite(&mut log) } else { Ok(()) }
-        });
+        let written = write_batch(&mut log, &batch, &mut live_bytes)
+            .and_then(|()| if log.length > REWRITE_AT_LEAST && log.length > live_bytes * 3 { rewrite(&mut log) } else { Ok(()) });
         match written {
             Ok(()) => {
                 if let Some((_, last)) = batch.last() {

@@ -18,10 +18,7 @@ fn expectations_are_kept() {
     let a = store.commit(key("x", "a"), Expect::Absent, Some(json!({"metadata": {"name": "a"}}))).unwrap();
     assert_eq!(a.value()["metadata"]["resourceVersion"], a.revision.to_string());
     assert_eq!(store.commit(key("x", "a"), Expect::Absent, Some(json!({}))).unwrap_err(), StoreError::Exists(a.revision));
-    assert_eq!(
-        store.commit(key("x", "a"), Expect::Revision(99), Some(json!({}))).unwrap_err(),
-        StoreError::Changed(a.revision)
-    );
+    assert_eq!(store.commit(key("x", "a"), Expect::Revision(99), Some(json!({}))).unwrap_err(), StoreError::Changed(a.revision));
     assert_eq!(store.commit(key("x", "b"), Expect::Any, None).unwrap_err(), StoreError::Missing);
     let gone = store.commit(key("x", "a"), Expect::Revision(a.revision), None).unwrap();
     assert!(gone.revision > a.revision);
@@ -59,9 +56,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Runs a history and returns what was listed after every revision.
 fn run(store: &Store, steps: &[Step]) -> Vec<(u64, Vec<(String, String, u64)>)> {
-    let shape = |items: &[Arc<Stored>]| {
-        items.iter().map(|s| (s.key.namespace.clone(), s.key.name.clone(), s.revision)).collect::<Vec<_>>()
-    };
+    let shape = |items: &[Arc<Stored>]| items.iter().map(|s| (s.key.namespace.clone(), s.key.name.clone(), s.revision)).collect::<Vec<_>>();
     let mut moments = vec![(store.revision(), Vec::new())];
     for step in steps {
         let object = step.write.map(|value| json!({"metadata": {"name": step.name}, "data": {"v": value.to_string()}}));

@@ -44,9 +44,7 @@ impl Wakers {
     pub(super) fn subscribe(&mut self, namespace: Option<&str>) -> watch::Receiver<()> {
         match namespace {
             None => self.all.subscribe(),
-            Some(namespace) => {
-                self.namespaces.entry(namespace.to_owned()).or_insert_with(|| watch::Sender::new(())).subscribe()
-            }
+            Some(namespace) => self.namespaces.entry(namespace.to_owned()).or_insert_with(|| watch::Sender::new(())).subscribe(),
         }
     }
 }
@@ -95,8 +93,7 @@ impl WatchStream {
     pub fn poll_batch(&mut self) -> Result<Vec<Arc<Event>>, Gone> {
         self.signal.mark_unchanged();
         let upto = self.durable.as_mut().map(|durable| *durable.borrow_and_update());
-        let (events, position) =
-            self.store.read_history(&self.gr, self.namespace.as_deref(), self.position, BATCH, upto)?;
+        let (events, position) = self.store.read_history(&self.gr, self.namespace.as_deref(), self.position, BATCH, upto)?;
         self.position = position;
         Ok(events)
     }

@@ -311,8 +311,11 @@ fn event_cell(call: &Call, heading: &str, o: &Value) -> Value {
 }
 
 fn names_of(o: &Value, key: &str) -> String {
-    let template: &[&str] =
-        if o.get("kind").is_some_and(|kind| kind == "CronJob") { &["spec", "jobTemplate", "spec", "template", "spec", "containers"] } else { &["spec", "template", "spec", "containers"] };
+    let template: &[&str] = if o.get("kind").is_some_and(|kind| kind == "CronJob") {
+        &["spec", "jobTemplate", "spec", "template", "spec", "containers"]
+    } else {
+        &["spec", "template", "spec", "containers"]
+    };
     object::list(o, template).iter().map(|container| object::text(container, &[key])).collect::<Vec<_>>().join(",")
 }
 
@@ -340,7 +343,9 @@ fn daemon_cell(heading: &str, o: &Value) -> Value {
 fn job_cell(call: &Call, heading: &str, o: &Value) -> Value {
     let text = |path: &[&str]| object::text(o, path);
     let holds = |kind: &str| {
-        object::list(o, &["status", "conditions"]).iter().any(|c| object::text(c, &["type"]) == kind && object::text(c, &["status"]) == "True")
+        object::list(o, &["status", "conditions"])
+            .iter()
+            .any(|c| object::text(c, &["type"]) == kind && object::text(c, &["status"]) == "True")
     };
     match heading {
         "Status" => {
@@ -430,9 +435,7 @@ fn quota(o: &Value, limits: bool) -> String {
         .into_iter()
         .flatten()
         .filter(|(name, _)| name.starts_with("limits.") == limits)
-        .map(|(name, hard)| {
-            format!("{name}: {}/{}", object::text(o, &["status", "used", name]), hard.as_str().unwrap_or_default())
-        })
+        .map(|(name, hard)| format!("{name}: {}/{}", object::text(o, &["status", "used", name]), hard.as_str().unwrap_or_default()))
         .collect();
     parts.join(", ")
 }
@@ -462,7 +465,8 @@ fn slice_cell(heading: &str, o: &Value) -> Value {
 fn autoscaler_cell(heading: &str, o: &Value) -> Value {
     match heading {
         "Reference" => {
-            format!("{}/{}", object::text(o, &["spec", "scaleTargetRef", "kind"]), object::text(o, &["spec", "scaleTargetRef", "name"])).into()
+            format!("{}/{}", object::text(o, &["spec", "scaleTargetRef", "kind"]), object::text(o, &["spec", "scaleTargetRef", "name"]))
+                .into()
         }
         "Targets" => "<unknown>".into(),
         "MinPods" => object::number(o, &["spec", "minReplicas"]).map_or_else(|| "<unset>".into(), |n| n.to_string().into()),

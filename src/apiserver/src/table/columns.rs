@@ -36,7 +36,9 @@ fn of(group: &str, resource: &str) -> &'static [Column] {
             ("Status", Text("The aggregate status of the containers in this pod."), 0),
             (
                 "Restarts",
-                Text("The number of times the containers in this pod have been restarted and when the last container in this pod has restarted."),
+                Text(
+                    "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.",
+                ),
                 0,
             ),
             AGE,
@@ -104,7 +106,11 @@ fn of(group: &str, resource: &str) -> &'static [Column] {
         ],
         ("", "resourcequotas") => &[
             ("Request", Text("Request represents a minimum amount of cpu/memory that a container may consume."), 0),
-            ("Limit", Text("Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."), 0),
+            (
+                "Limit",
+                Text("Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."),
+                0,
+            ),
             AGE,
         ],
         ("apps", "deployments") => &[
@@ -138,11 +144,7 @@ fn of(group: &str, resource: &str) -> &'static [Column] {
             ("Selector", Field("spec.selector"), 1),
         ],
         ("apps", "statefulsets") => &[("Ready", Text("Number of the pod with ready state"), 0), AGE, CONTAINERS, IMAGES],
-        ("apps", "controllerrevisions") => &[
-            ("Controller", Text("Controller of the object"), 0),
-            ("Revision", Field("revision"), 0),
-            AGE,
-        ],
+        ("apps", "controllerrevisions") => &[("Controller", Text("Controller of the object"), 0), ("Revision", Field("revision"), 0), AGE],
         ("batch", "jobs") => &[
             ("Status", Text("Status of the job."), 0),
             ("Completions", Field("status.succeeded"), 0),
@@ -226,12 +228,9 @@ fn of(group: &str, resource: &str) -> &'static [Column] {
             ("Ports", Text("Ports of TLS configurations that open"), 0),
             AGE,
         ],
-        ("discovery.k8s.io", "endpointslices") => &[
-            ("AddressType", Field("addressType"), 0),
-            ("Ports", Field("ports"), 0),
-            ("Endpoints", Field("endpoints"), 0),
-            AGE,
-        ],
+        ("discovery.k8s.io", "endpointslices") => {
+            &[("AddressType", Field("addressType"), 0), ("Ports", Field("ports"), 0), ("Endpoints", Field("endpoints"), 0), AGE]
+        }
         ("certificates.k8s.io", "certificatesigningrequests") => &[
             AGE,
             ("SignerName", Field("spec.signerName"), 0),

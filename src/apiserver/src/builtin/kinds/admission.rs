@@ -212,11 +212,7 @@ impl Strategy for ApiService {
         }
         let minimum = object::number(object, &["spec", "groupPriorityMinimum"]).unwrap_or(0);
         if !(1..=20_000).contains(&minimum) {
-            wrong.push(FieldError::invalid(
-                "spec.groupPriorityMinimum",
-                minimum,
-                "must be positive and less than 20000",
-            ));
+            wrong.push(FieldError::invalid("spec.groupPriorityMinimum", minimum, "must be positive and less than 20000"));
         }
         let priority = object::number(object, &["spec", "versionPriority"]).unwrap_or(0);
         if !(1..=1_000).contains(&priority) {

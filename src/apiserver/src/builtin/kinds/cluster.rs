@@ -175,12 +175,7 @@ fn check_taints(object: &Value, wrong: &mut Vec<FieldError>) {
         }
         if seen.contains(&(key, effect)) {
             let added = taint.get("timeAdded").cloned().unwrap_or(Value::Null);
-            let text = format!(
-                "{{\"Key\":{},\"Value\":{},\"Effect\":{},\"TimeAdded\":{added}}}",
-                json!(key),
-                json!(value),
-                json!(effect)
-            );
+            let text = format!("{{\"Key\":{},\"Value\":{},\"Effect\":{},\"TimeAdded\":{added}}}", json!(key), json!(value), json!(effect));
             let mut error = FieldError::duplicate(field, printed(text));
             "taints must be unique by key and effect pair".clone_into(&mut error.detail);
             wrong.push(error);

@@ -16,21 +16,20 @@ use serde_json::Value;
 
 use crate::object;
 
-pub use admission::{AdmissionPolicy, AdmissionPolicyBinding, ApiService, WebhookConfiguration};
 pub use crate::crd::CustomResourceDefinition;
+pub use admission::{AdmissionPolicy, AdmissionPolicyBinding, ApiService, WebhookConfiguration};
 pub use cluster::{Namespace, Node, Rbac};
 pub use config::{ConfigMap, Secret, ServiceAccount};
 pub use events::{Event, Lease};
 pub use pod::Pod;
 pub use service::{EndpointSlice, Endpoints, NetworkPolicy, Service};
 pub use simple::{
-    CertificateSigningRequest, CsiDriver, Generation, GenerationAndStatus, Plain, PriorityClass, Upsert, VolumeAttachment,
-    WithStatus,
+    CertificateSigningRequest, CsiDriver, Generation, GenerationAndStatus, Plain, PriorityClass, Upsert, VolumeAttachment, WithStatus,
 };
 pub use storage::{PersistentVolume, PersistentVolumeClaim, StorageClass};
 pub use workload::{
-    ControllerRevision, CronJob, DaemonSet, Deployment, HorizontalPodAutoscaler, Job, PodDisruptionBudget, PodTemplate,
-    ReplicaSet, ReplicationController, StatefulSet,
+    ControllerRevision, CronJob, DaemonSet, Deployment, HorizontalPodAutoscaler, Job, PodDisruptionBudget, PodTemplate, ReplicaSet,
+    ReplicationController, StatefulSet,
 };
 
 /// Go writes times without `omitempty` as null when they are not set; so do the elements of a list here.

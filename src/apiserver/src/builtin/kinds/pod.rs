@@ -146,9 +146,7 @@ impl Strategy for Pod {
         let period = match asked {
             Some(seconds) if seconds < 0 => 1,
             Some(seconds) => seconds,
-            None if object::is_terminating(object) => {
-                object::number(object, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(own)
-            }
+            None if object::is_terminating(object) => object::number(object, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(own),
             None if own < 0 => 1,
             None => own,
         };
@@ -232,7 +230,11 @@ fn check_change(object: &Value, old: &Value, wrong: &mut Vec<FieldError>) {
             return;
         }
         (None, Some(_)) => {
-            wrong.push(FieldError::invalid("spec.activeDeadlineSeconds", Value::Null, "must not update from a positive integer to nil value"));
+            wrong.push(FieldError::invalid(
+                "spec.activeDeadlineSeconds",
+                Value::Null,
+                "must not update from a positive integer to nil value",
+            ));
             return;
         }
         _ => {}
@@ -240,8 +242,7 @@ fn check_change(object: &Value, old: &Value, wrong: &mut Vec<FieldError>) {
     let mut same = object.get("spec").cloned().unwrap_or(Value::Null);
     let before = old.get("spec").cloned().unwrap_or(Value::Null);
     for key in ["containers", "initContainers"] {
-        let images: Vec<Option<Value>> =
-            object::list(&before, &[key]).iter().map(|container| container.get("image").cloned()).collect();
+        let images: Vec<Option<Value>> = object::list(&before, &[key]).iter().map(|container| container.get("image").cloned()).collect();
         for (container, image) in object::list_mut(&mut same, &[key]).iter_mut().zip(images) {
             if let Some(image) = image {
                 object::set(container, &["image"], image);

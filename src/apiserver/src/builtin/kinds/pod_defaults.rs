@@ -143,8 +143,7 @@ fn fill_field_refs(items: &mut [Value]) {
 
 /// `Guaranteed`, `Burstable` or `BestEffort`, by what the containers request.
 pub(super) fn qos_class(pod: &Value) -> &'static str {
-    let containers =
-        ["initContainers", "containers"].into_iter().flat_map(|key| object::list(pod, &["spec", key])).collect::<Vec<_>>();
+    let containers = ["initContainers", "containers"].into_iter().flat_map(|key| object::list(pod, &["spec", key])).collect::<Vec<_>>();
     let counted = ["cpu", "memory"];
     let positive = |container: &Value, kind: &str, name: &str| {
         object::at(container, &["resources", kind, name])

@@ -47,7 +47,9 @@ impl Strategy for Service {
         for port in object::list_mut(object, &["spec", "ports"]) {
             object::set_default(port, &["protocol"], "TCP");
             let number = port.get("port").cloned().unwrap_or(Value::Null);
-            let unset = matches!(port.get("targetPort"), None | Some(Value::Null)) || port["targetPort"] == json!("") || port["targetPort"] == json!(0);
+            let unset = matches!(port.get("targetPort"), None | Some(Value::Null))
+                || port["targetPort"] == json!("")
+                || port["targetPort"] == json!(0);
             if unset {
                 object::set(port, &["targetPort"], number);
             }
@@ -93,11 +95,7 @@ impl Strategy for Service {
             wrong.push(FieldError::required("spec.ports", ""));
         }
         if headless && EXTERNAL.contains(&kind) {
-            wrong.push(FieldError::invalid(
-                "spec.clusterIPs[0]",
-                "None",
-                format!("may not be set to 'None' for {kind} services"),
-            ));
+            wrong.push(FieldError::invalid("spec.clusterIPs[0]", "None", format!("may not be set to 'None' for {kind} services")));
         }
         if kind == "ExternalName" {
             let name = object::text(object, &["spec", "externalName"]).trim_end_matches('.');
@@ -203,9 +201,7 @@ fn keep_allocated(object: &mut Value, old: &Value) {
     }
     let before = object::list(old, &["spec", "ports"]).to_vec();
     for port in object::list_mut(object, &["spec", "ports"]) {
-        let same = before.iter().find(|old| {
-            ["port", "protocol"].iter().all(|key| old.get(*key) == port.get(*key))
-        });
+        let same = before.iter().find(|old| ["port", "protocol"].iter().all(|key| old.get(*key) == port.get(*key)));
         if object::number(port, &["nodePort"]).unwrap_or(0) == 0
             && let Some(number) = same.and_then(|old| old.get("nodePort"))
         {
@@ -237,14 +233,18 @@ fn allocate(cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
         }
         Some(address) => {
             let stored = object::uid(object);
-            let own = store.list(&crate::resource::GroupResource::new("", "services"), None).0.iter().any(|s| {
-                s.uid == stored && s.fields.get("spec.clusterIP").is_some_and(|ip| ip == address)
-            });
+            let own = store
+                .list(&crate::resource::GroupResource::new("", "services"), None)
+                .0
+                .iter()
+                .any(|s| s.uid == stored && s.fields.get("spec.clusterIP").is_some_and(|ip| ip == address));
             if !own && let Ok(parsed) = address.parse::<Ipv4Addr>() {
                 let why = match cx.core.service_addresses.is_free(store, parsed) {
                     Some(true) => None,
                     Some(false) => Some("failed to allocate IP %s: provided IP is already allocated".replace("%s", address)),
-                    None => Some(format!("failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is 10.96.0.0/16")),
+                    None => Some(format!(
+                        "failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is 10.96.0.0/16"
+                    )),
                 };
                 if let Some(why) = why {
                     return Err(invalid(object, FieldError::invalid("spec.clusterIPs", json!([address]), why)));
@@ -359,10 +359,7 @@ impl Strategy for EndpointSlice {
         }
         for (index, endpoint) in object::list(object, &["endpoints"]).iter().enumerate() {
             if object::list(endpoint, &["addresses"]).is_empty() {
-                wrong.push(FieldError::required(
-                    format!("endpoints[{index}].addresses"),
-                    "must contain at least 1 address",
-                ));
+                wrong.push(FieldError::required(format!("endpoints[{index}].addresses"), "must contain at least 1 address"));
             }
         }
         wrong

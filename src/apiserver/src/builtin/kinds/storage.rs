@@ -127,10 +127,13 @@ impl Strategy for PersistentVolumeClaim {
             }
         }
         if same != before {
-            wrong.push(FieldError::forbidden("spec", format!(
-                "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{}",
-                super::difference(&before, &same)
-            )));
+            wrong.push(FieldError::forbidden(
+                "spec",
+                format!(
+                    "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{}",
+                    super::difference(&before, &same)
+                ),
+            ));
         } else if size(object) < size(old) {
             wrong.push(FieldError::forbidden("spec.resources.requests.storage", "field can not be less than status.capacity"));
         }
@@ -235,9 +238,8 @@ impl Strategy for PersistentVolume {
             return Vec::new();
         }
         let mut wrong = self.validate(cx, object);
-        let source = |volume: &Value| -> Vec<Option<Value>> {
-            SOURCES.iter().map(|name| object::at(volume, &["spec", name]).cloned()).collect()
-        };
+        let source =
+            |volume: &Value| -> Vec<Option<Value>> { SOURCES.iter().map(|name| object::at(volume, &["spec", name]).cloned()).collect() };
         if source(object) != source(old) {
             wrong.push(FieldError::forbidden("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation\n"));
         }

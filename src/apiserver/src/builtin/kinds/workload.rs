@@ -44,9 +44,7 @@ fn check_selector(object: &Value, old: Option<&Value>, wrong: &mut Vec<FieldErro
     }
     let labels = object::at(object, &["spec", "template", "metadata", "labels"]).cloned().unwrap_or_else(|| json!({}));
     let matches = !empty
-        && LabelSelector::from_object(selector).is_ok_and(|selector| {
-            selector.matches_with(|key| labels.get(key).and_then(Value::as_str))
-        });
+        && LabelSelector::from_object(selector).is_ok_and(|selector| selector.matches_with(|key| labels.get(key).and_then(Value::as_str)));
     if !matches {
         let detail = "`selector` does not match template `labels`";
         wrong.push(FieldError::invalid("spec.template.metadata.labels", labels, detail));
@@ -336,8 +334,7 @@ impl Strategy for Job {
         }
         let (uid, name) = (object::uid(object).to_owned(), object::name(object).to_owned());
         for base in [&["metadata", "labels"][..], &["spec", "template", "metadata", "labels"]] {
-            for (key, value) in
-                [("controller-uid", &uid), (UID_LABEL, &uid), ("job-name", &name), ("batch.kubernetes.io/job-name", &name)]
+            for (key, value) in [("controller-uid", &uid), (UID_LABEL, &uid), ("job-name", &name), ("batch.kubernetes.io/job-name", &name)]
             {
                 let path: Vec<&str> = base.iter().copied().chain([key]).collect();
                 object::set(object, &path, value.as_str());
@@ -364,13 +361,9 @@ impl Strategy for Job {
             pod_rules::check_template(template, "spec.template", &mut wrong);
             let policy = object::text(template, &["spec", "restartPolicy"]);
             if !matches!(policy, "OnFailure" | "Never") {
-                let mut error =
-                    FieldError::not_supported("spec.template.spec.restartPolicy", policy, &["OnFailure", "Never"]);
+                let mut error = FieldError::not_supported("spec.template.spec.restartPolicy", policy, &["OnFailure", "Never"]);
                 if policy == "Always" {
-                    error = FieldError::required(
-                        "spec.template.spec.restartPolicy",
-                        "valid values: \"OnFailure\", \"Never\"",
-                    );
+                    error = FieldError::required("spec.template.spec.restartPolicy", "valid values: \"OnFailure\", \"Never\"");
                 }
                 wrong.push(error);
             }
@@ -491,10 +484,8 @@ impl Strategy for HorizontalPodAutoscaler {
 
     fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
         let mut wrong = Vec::new();
-        let (min, max) = (
-            object::number(object, &["spec", "minReplicas"]).unwrap_or(1),
-            object::number(object, &["spec", "maxReplicas"]).unwrap_or(0),
-        );
+        let (min, max) =
+            (object::number(object, &["spec", "minReplicas"]).unwrap_or(1), object::number(object, &["spec", "maxReplicas"]).unwrap_or(0));
         if min < 1 {
             wrong.push(FieldError::invalid("spec.minReplicas", min, "must be greater than or equal to 1"));
         }

@@ -5,6 +5,7 @@
 
 mod cause;
 mod defaults;
+pub mod instancetype;
 mod matcher;
 mod request;
 pub mod review;

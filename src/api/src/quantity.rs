@@ -84,6 +84,12 @@ impl Amount {
         self.notation
     }
 
+    /// A whole number in this amount's notation.
+    #[must_use]
+    pub fn with_value(self, value: i64) -> Self {
+        Self { nanos: i128::from(value) * NANO, ..self }
+    }
+
     /// The sum, in this amount's notation (in the other's if this one is zero, as upstream adds).
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

@@ -8,6 +8,7 @@ mod vm;
 mod vmi;
 
 pub use self::presets::PresetError;
+pub(crate) use self::spec::{attach_default_network, attach_disks};
 pub use self::spec::{pcie_hotplug_capable, set_spec_defaults};
 pub use self::vm::{VmLookups, default_vm};
 pub use self::vmi::{Defaulted, default_vmi};

@@ -36,8 +36,8 @@ pub fn set_spec_defaults(spec: &mut VirtualMachineInstanceSpec, config: &Cluster
     if spec.eviction_strategy.is_none() {
         spec.eviction_strategy = Some(config.eviction_strategy().to_owned());
     }
-    default_network(spec, config)?;
-    disk_for_volume(spec);
+    attach_default_network(spec, config)?;
+    attach_disks(spec);
     Ok(())
 }
 
@@ -89,7 +89,8 @@ fn pull_policy(image: &str) -> &'static str {
     if image.ends_with(":latest") || !image.contains([':', '@']) { "Always" } else { "IfNotPresent" }
 }
 
-fn default_network(spec: &mut VirtualMachineInstanceSpec, config: &ClusterConfig) -> Result<(), Denial> {
+/// MVI11: the cluster's default network, where nothing else is asked for.
+pub(crate) fn attach_default_network(spec: &mut VirtualMachineInstanceSpec, config: &ClusterConfig) -> Result<(), Denial> {
     let devices = &mut spec.domain.devices;
     if devices.autoattach_pod_interface == Some(false) || !spec.networks.is_empty() || !devices.interfaces.is_empty() {
         return Ok(());
@@ -109,7 +110,8 @@ fn default_network(spec: &mut VirtualMachineInstanceSpec, config: &ClusterConfig
     Ok(())
 }
 
-fn disk_for_volume(spec: &mut VirtualMachineInstanceSpec) {
+/// MVI12: a disk for every volume that has neither disk nor file system.
+pub(crate) fn attach_disks(spec: &mut VirtualMachineInstanceSpec) {
     let devices = &mut spec.domain.devices;
     for volume in &spec.volumes {
         let found = devices.disks.iter().any(|d| d.name == volume.name) || devices.filesystems.iter().any(|f| f.name == volume.name);

@@ -7,8 +7,7 @@ use api::v1::{Firmware, VirtualMachine, VirtualMachineInstanceSpec};
 
 use super::spec::pcie_hotplug_capable;
 use super::{Seeds, text};
-use crate::matcher;
-use crate::{Denial, Operation};
+use crate::Operation;
 
 /// What a VirtualMachine's defaults depend on besides itself.
 #[derive(Clone, Debug, Default)]
@@ -21,23 +20,12 @@ pub struct VmLookups {
 
 /// Completes a VirtualMachine.
 ///
-/// Flow: nothing for one that is being deleted; matcher rules (IM1-IM10); what its preference prefers; firmware identity of a
-/// new one; architecture; machine type; PCI layout of a new one. What `inferFromVolume` means has to be resolved before.
-///
-/// # Errors
-/// A matcher rule is broken.
-pub fn default_vm(
-    vm: &mut VirtualMachine,
-    old: Option<&VirtualMachine>,
-    operation: Operation,
-    lookups: &VmLookups,
-    config: &ClusterConfig,
-    seeds: &mut Seeds<'_>,
-) -> Result<(), Denial> {
+/// Flow: nothing for one that is being deleted; what its preference prefers; firmware identity of a new one; architecture; machine
+/// type; PCI layout of a new one. Matchers are judged, and what `inferFromVolume` means is resolved, before.
+pub fn default_vm(vm: &mut VirtualMachine, operation: Operation, lookups: &VmLookups, config: &ClusterConfig, seeds: &mut Seeds<'_>) {
     if vm.metadata.deletion_timestamp.is_some() {
-        return Ok(());
+        return;
     }
-    matcher::validate(vm, old)?;
     if let Some(preference) = &lookups.preference {
         prefer(vm, preference);
     }
@@ -64,7 +52,6 @@ pub fn default_vm(
         let annotations = metadata.annotations.get_or_insert_default();
         annotations.entry(names::PCI_TOPOLOGY_VERSION_ANNOTATION.into()).or_insert_with(|| "v3".into());
     }
-    Ok(())
 }
 
 /// MVM6-MVM8: architecture, machine type and storage class.

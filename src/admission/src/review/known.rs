@@ -76,6 +76,12 @@ pub(crate) mod kinds {
     pub(crate) const BACKUP: (&str, &str) = ("backup.kubevirt.io/v1alpha1", "VirtualMachineBackup");
     pub(crate) const PREFERENCE: (&str, &str) = ("instancetype.kubevirt.io/v1beta1", "VirtualMachinePreference");
     pub(crate) const CLUSTER_PREFERENCE: (&str, &str) = ("instancetype.kubevirt.io/v1beta1", "VirtualMachineClusterPreference");
+    pub(crate) const INSTANCETYPE: (&str, &str) = ("instancetype.kubevirt.io/v1beta1", "VirtualMachineInstancetype");
+    pub(crate) const CLUSTER_INSTANCETYPE: (&str, &str) = ("instancetype.kubevirt.io/v1beta1", "VirtualMachineClusterInstancetype");
+    pub(crate) const REVISION: (&str, &str) = ("apps/v1", "ControllerRevision");
+    pub(crate) const CLAIM: (&str, &str) = ("v1", "PersistentVolumeClaim");
+    pub(crate) const VOLUME_SNAPSHOT: (&str, &str) = ("snapshot.storage.k8s.io/v1", "VolumeSnapshot");
+    pub(crate) const DATA_VOLUME: (&str, &str) = ("cdi.kubevirt.io/v1beta1", "DataVolume");
     pub(crate) const DATA_SOURCE: (&str, &str) = ("cdi.kubevirt.io/v1beta1", "DataSource");
     pub(crate) const POD: (&str, &str) = ("v1", "Pod");
 }

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use self::evict::{evict, mark_for_evacuation};
+pub(crate) use self::known::kinds;
 pub use self::known::{Known, Need};
 pub use self::mutate::{Mutated, mutate};
 pub use self::validate::validate;

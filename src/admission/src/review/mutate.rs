@@ -2,13 +2,14 @@
 
 use api::clone::v1beta1::VirtualMachineClone;
 use api::config::ClusterConfig;
-use api::instancetype::v1beta1::{VirtualMachineClusterPreference, VirtualMachinePreference, VirtualMachinePreferenceSpec};
 use api::v1::{VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceMigration, VirtualMachineInstancePreset};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::known::kinds;
 use super::{Known, Request, Stop, Surroundings, is_going, namespace_of};
+use crate::instancetype;
+use crate::matcher;
 use crate::{Denial, Operation, Seeds, VmLookups, default_clone, default_migration, default_vm, default_vmi, revert_status};
 
 /// The outcome of a mutating webhook.
@@ -68,38 +69,22 @@ fn vm(request: &Request<'_>, operation: Operation, around: &Surroundings<'_>, se
     let mut vm: VirtualMachine = request.decode()?;
     let old: Option<VirtualMachine> = request.decode_old()?;
     let namespace = namespace_of(request);
-    infer_from_known_volumes(&vm)?;
+    matcher::validate(&vm, old.as_ref())?;
+    instancetype::infer(&mut vm, namespace, around.known)?;
     let lookups = VmLookups {
-        preference: preference(&vm, namespace, around.known)?,
+        preference: forgiving(instancetype::preference(&vm, namespace, around.known))?,
         data_source_architecture: data_source_architecture(&vm, namespace, around.known)?,
     };
-    default_vm(&mut vm, old.as_ref(), operation, &lookups, around.config, seeds)?;
+    default_vm(&mut vm, operation, &lookups, around.config, seeds);
     changed(&vm, Vec::new())
 }
 
-/// A matcher that infers from a volume must name a volume of the template (spec/api.md §10).
-fn infer_from_known_volumes(vm: &VirtualMachine) -> Result<(), Stop> {
-    let volumes = vm.spec.template.spec.as_ref().map(|s| s.volumes.as_slice()).unwrap_or_default();
-    let instancetype = vm.spec.instancetype.as_ref().and_then(|m| m.infer_from_volume.as_deref());
-    let preference = vm.spec.preference.as_ref().and_then(|m| m.infer_from_volume.as_deref());
-    for name in [instancetype, preference].into_iter().flatten().filter(|n| !n.is_empty()) {
-        if !volumes.iter().any(|v| v.name == name) {
-            return Err(Denial::bad_request(format!("unable to find volume {name} to infer defaults")).into());
-        }
+/// What a look-up found; objects that do not exist are the VM controller's to report.
+pub(super) fn forgiving<T>(found: Result<Option<T>, Stop>) -> Result<Option<T>, Stop> {
+    match found {
+        Err(Stop::Denied(_)) => Ok(None),
+        other => other,
     }
-    Ok(())
-}
-
-fn preference(vm: &VirtualMachine, namespace: &str, known: &Known) -> Result<Option<VirtualMachinePreferenceSpec>, Stop> {
-    let Some(matcher) = &vm.spec.preference else { return Ok(None) };
-    let Some(name) = matcher.name.as_deref().filter(|n| !n.is_empty()) else { return Ok(None) };
-    let kind = matcher.kind.as_deref().unwrap_or_default().to_lowercase();
-    if ["virtualmachinepreference", "virtualmachinepreferences"].contains(&kind.as_str()) {
-        let found: Option<VirtualMachinePreference> = known.get(kinds::PREFERENCE, namespace, name)?;
-        return Ok(found.map(|p| p.spec));
-    }
-    let found: Option<VirtualMachineClusterPreference> = known.get(kinds::CLUSTER_PREFERENCE, "", name)?;
-    Ok(found.map(|p| p.spec))
 }
 
 /// MVM11: the architecture a DataSource of the machine is labelled with.

@@ -16,7 +16,9 @@ use api::v1::{
 use serde_json::Value;
 
 use super::known::kinds;
+use super::mutate::forgiving;
 use super::{Known, Request, Stop, is_going, namespace_of};
+use crate::instancetype::{self, Resolved};
 use crate::{
     KubeVirtWorkloads, Operation, RestoreLookups, VmReview, validate_backup_create, validate_backup_tracker_create, validate_clone,
     validate_export_create, validate_export_update, validate_instancetype, validate_kubevirt_create, validate_kubevirt_delete,
@@ -107,8 +109,14 @@ fn with_vm(
     if !status.volume_requests.is_empty() && status.ready == Some(true) {
         vmi = known.get(kinds::VMI, namespace_of(request), vm.metadata.name.as_deref().unwrap_or(request.name))?;
     }
+    let namespace = namespace_of(request);
+    let resolved = Resolved {
+        instancetype: forgiving(instancetype::instancetype(&vm, namespace, known))?,
+        preference: forgiving(instancetype::preference(&vm, namespace, known))?,
+    };
     judge(&VmReview {
         vm: &vm,
+        resolved: &resolved,
         old: old.as_ref(),
         vmi: vmi.as_ref(),
         operation: request.operation,

@@ -113,7 +113,7 @@ fn of_machines(#[case] operation: Operation, #[case] spec: Value, #[case] at: &s
     let base = json!({"spec": {"runStrategy": "Always", "template": {"spec": {"domain": {"devices": {}}}}}});
     let mut vm: VirtualMachine = read(merged(base, &json!({"spec": {"template": {"spec": spec}}})));
     let config = cluster(&[], json!({}));
-    seeded(|seeds| default_vm(&mut vm, None, operation, &VmLookups::default(), &config, seeds)).unwrap();
+    seeded(|seeds| default_vm(&mut vm, operation, &VmLookups::default(), &config, seeds));
     let object = serde_json::to_value(&vm).unwrap();
     assert_eq!(object.pointer(at).cloned().unwrap_or_default(), wanted, "{at} of {object}");
 }
@@ -128,7 +128,7 @@ fn a_preference_has_its_say_before_the_cluster() {
         "preferredArchitecture": "arm64", "machine": {"preferredMachineType": "virt-9"}, "volumes": {"preferredStorageClassName": "fast"}}));
     let lookups = VmLookups { preference: Some(preference), data_source_architecture: Some("s390x".into()) };
     let config = cluster(&[], json!({}));
-    seeded(|seeds| default_vm(&mut vm, None, Operation::Create, &lookups, &config, seeds)).unwrap();
+    seeded(|seeds| default_vm(&mut vm, Operation::Create, &lookups, &config, seeds));
     let template = vm.spec.template.spec.unwrap();
     assert_eq!((template.architecture.as_deref(), template.domain.machine.unwrap().r#type.as_deref()), (Some("arm64"), Some("virt-9")));
     assert_eq!(vm.spec.data_volume_templates[0].spec.storage.as_ref().unwrap().storage_class_name.as_deref(), Some("fast"));

@@ -179,3 +179,32 @@ fn evictions(#[case] strategy: &str, #[case] migratable: &str, #[case] status: V
     let eviction = Eviction { pod: Some(&gone), vmi: Some(&vmi), owner: None, by_descheduler: false };
     assert_eq!(validate_eviction(&eviction, &cluster(&[], json!({}))), EvictionAnswer::Allow);
 }
+
+fn typed(patch: &Value) -> Value {
+    let spec = json!({"runStrategy": "Always", "instancetype": {"name": "small"}, "preference": {"name": "linux"}, "template": {"spec": {"domain": {"devices": {}}}}});
+    merged(object("kubevirt.io/v1", "VirtualMachine", &spec), patch)
+}
+
+fn catalogue(instancetype: &Value, preference: &Value) -> Vec<Value> {
+    let small = merged(json!({"cpu": {"guest": 4}, "memory": {"guest": "1Gi"}}), instancetype);
+    let mut objects = vec![
+        object("instancetype.kubevirt.io/v1beta1", "VirtualMachineClusterInstancetype", &small),
+        object("instancetype.kubevirt.io/v1beta1", "VirtualMachineClusterPreference", preference),
+    ];
+    for (object, name) in objects.iter_mut().zip(["small", "linux"]) {
+        object["metadata"]["name"] = json!(name);
+    }
+    objects
+}
+
+#[rstest]
+#[case::fits(json!({}), json!({}), json!({}), None)]
+#[case::missing_objects_are_let_through(json!({"spec": {"instancetype": {"name": "none"}}}), json!({}), json!({}), None)]
+#[case::vm16(json!({}), json!({"cpu": {"guest": 5}}), json!({"cpu": {"preferredCPUTopology": "spread"}}), Some("5 vCPUs provided by the instance type are not divisible by the Spec.PreferSpreadSocketToCoreRatio or Spec.CPU.PreferSpreadOptions.Ratio of 2 provided by the preference"))]
+#[case::vm17(json!({"spec": {"template": {"spec": {"domain": {"cpu": {"cores": 2}, "memory": {"guest": "1Gi"}}}}}}), json!({}), json!({}), Some("VM field(s) spec.template.spec.domain.cpu.cores conflicts with selected instance type, VM field(s) spec.template.spec.domain.memory.guest conflicts with selected instance type"))]
+#[case::vm18(json!({}), json!({}), json!({"requirements": {"cpu": {"guest": 8}}}), Some("failure checking preference requirements: insufficient CPU resources of 4 vCPU provided by instance type, preference requires 8 vCPU"))]
+#[case::architecture(json!({}), json!({}), json!({"requirements": {"architecture": "arm64"}}), Some("failure checking preference requirements: preference requires architecture arm64 but amd64 is being requested"))]
+fn machines_with_instance_types(#[case] vm: Value, #[case] instancetype: Value, #[case] preference: Value, #[case] wanted: Option<&str>) {
+    let others = catalogue(&instancetype, &preference);
+    assert_eq!(message(&typed(&vm), None, &others).as_deref(), wanted);
+}

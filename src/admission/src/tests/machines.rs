@@ -5,6 +5,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{cluster, component, denied, merged, read, sound_spec, user};
+use crate::instancetype::Resolved;
 use crate::{Operation, VmReview, validate_vm, validate_vmi_create};
 
 fn machine(patch: &Value) -> Value {
@@ -20,6 +21,7 @@ fn judged(new: Value, old: Option<Value>, gates: &[&str]) -> Vec<String> {
         vm: &vm,
         old: old.as_ref(),
         vmi: None,
+        resolved: &Resolved::default(),
         operation: if old.is_some() { Operation::Update } else { Operation::Create },
         namespace: "default",
         requester: &user(),
@@ -71,6 +73,7 @@ fn receiving_needs_the_gate() {
         vm: &vm,
         old: None,
         vmi: None,
+        resolved: &Resolved::default(),
         operation: Operation::Create,
         namespace: "default",
         requester: &requester,
@@ -98,6 +101,7 @@ fn a_deprecated_field_earns_a_warning() {
         vm: &vm,
         old: None,
         vmi: None,
+        resolved: &Resolved::default(),
         operation: Operation::Create,
         namespace: "default",
         requester: &requester,

@@ -8,6 +8,7 @@ use api::v1::{DataVolumeTemplateSpec, VirtualMachine, VirtualMachineInstance, Vi
 use super::spec::{SpecContext, validate_spec};
 use super::{compute, metadata, network, remaining, same, volume_requests};
 use crate::defaults::set_spec_defaults;
+use crate::instancetype::{self, Resolved};
 use crate::{CauseKind, Causes, Denial, Operation, Requester};
 
 /// A VirtualMachine under judgement, with what the cluster knows about it.
@@ -16,6 +17,8 @@ pub struct VmReview<'a> {
     pub vm: &'a VirtualMachine,
     /// The one before, for an update.
     pub old: Option<&'a VirtualMachine>,
+    /// The instance type and the preference it refers to, as far as they exist.
+    pub resolved: &'a Resolved,
     /// Its running instance, if it is ready and has one.
     pub vmi: Option<&'a VirtualMachineInstance>,
     /// What is to be done.
@@ -42,7 +45,9 @@ pub fn validate_vm(review: &VmReview<'_>) -> Result<Vec<String>, Denial> {
     }
     let original = vm.spec.template.spec.as_deref().cloned().unwrap_or_default();
     let mut template = original.clone();
+    expand_template(review, &mut template)?;
     set_spec_defaults(&mut template, config)?;
+    instancetype::check_requirements(review.resolved, &template)?;
     let cx = SpecContext { base: "spec.template.spec", spec: &template, config };
     if review.operation == Operation::Create {
         let mut causes = Causes::default();
@@ -69,6 +74,26 @@ pub fn validate_vm(review: &VmReview<'_>) -> Result<Vec<String>, Denial> {
         warnings.push("spec.running is deprecated, please use spec.runStrategy instead.".to_owned());
     }
     Ok(warnings)
+}
+
+/// Steps 3 of the flow: CPUs that can be spread evenly (VM16), and no field that the instance type sets too (VM17).
+fn expand_template(review: &VmReview<'_>, template: &mut VirtualMachineInstanceSpec) -> Result<(), Denial> {
+    let resolved = review.resolved;
+    if let Some(instancetype) = &resolved.instancetype {
+        let mut causes = Causes::default();
+        instancetype::check_spread(instancetype, resolved.preference.as_ref(), &mut causes);
+        causes.into_result()?;
+    }
+    let metadata = review.vm.spec.template.metadata.as_deref();
+    let mut annotations = metadata.and_then(|m| m.annotations.clone()).unwrap_or_default();
+    instancetype::apply("spec.template.spec", resolved, template, &mut annotations).map_err(|paths| {
+        let mut causes = Causes::default();
+        for path in paths {
+            let message = instancetype::conflict_message(std::slice::from_ref(&path));
+            causes.invalid(path, message);
+        }
+        Denial::invalid(causes.0)
+    })
 }
 
 /// SW2: a changed status; volume requests and locks.

@@ -76,6 +76,11 @@ impl Case {
         Ok(Self { config: ClusterConfig::from_kubevirt(kubevirt.as_ref()), subject, stored, others, requester, operation })
     }
 
+    /// Every document, in order.
+    pub fn documents(&self) -> impl Iterator<Item = &Value> {
+        self.others.iter().chain(&self.stored).chain([&self.subject])
+    }
+
     /// What the case asks for.
     pub fn operation(&self) -> Operation {
         self.operation.unwrap_or(if self.stored.is_some() { Operation::Update } else { Operation::Create })

@@ -4,7 +4,11 @@
 
 mod admissions;
 mod case;
+mod instancetypes;
+mod reconcile;
+mod status;
 mod vmi;
+mod vmi_lifecycle;
 mod vmi_render;
 
 use std::path::PathBuf;
@@ -33,6 +37,9 @@ fn main() -> Result<()> {
         "vmi" => vmi::run(&case, args.host_facts.as_deref())?,
         "vm" => Value::Object(admissions::vm(&case)),
         "admission-other" => admissions::other(&case)?,
+        "instancetype" => instancetypes::run(&case)?,
+        "status" => status::answer(case.documents().cloned().collect()).map_err(anyhow::Error::msg)?,
+        "vmi-lifecycle" => vmi_lifecycle::answer(case.documents().cloned().collect()).map_err(anyhow::Error::msg)?,
         other => bail!("the area {other} is not measured yet"),
     };
     println!("{result}");

@@ -5,6 +5,7 @@
 
 pub mod cloudinit;
 pub mod domain;
+pub mod host_disk;
 pub mod paths;
 pub mod pod;
 pub mod settings;

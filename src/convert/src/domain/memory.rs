@@ -31,7 +31,7 @@ pub(super) fn guest_bytes(vmi: &VirtualMachineInstance) -> Result<u64, ConvertEr
 }
 
 /// A quantity in bytes. What is no whole number comes out one below the next, as upstream's does.
-fn bytes(amount: Amount) -> Result<u64, ConvertError> {
+pub(super) fn bytes(amount: Amount) -> Result<u64, ConvertError> {
     let value = amount.value();
     let whole = if amount < Amount::whole(value) { value.saturating_sub(1) } else { value };
     u64::try_from(whole).map_err(|_| ConvertError::NegativeMemory(amount.to_string()))

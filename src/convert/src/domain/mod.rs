@@ -26,6 +26,7 @@ pub mod host_devices;
 pub mod hotplug_ports;
 mod interfaces;
 mod iothreads;
+pub mod live;
 mod memory;
 mod numa;
 mod os;

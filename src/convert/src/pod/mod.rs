@@ -227,3 +227,6 @@ pub fn template(vmi: &VirtualMachineInstance, cx: &Context<'_>, additions: &Addi
 fn some_list<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,6 +178,10 @@ impl Builder<'_> {
         let raw = self.raw.get(name).cloned().unwrap_or_else(|| json!({"type": "object"}));
         let mut schema = self.convert(&raw, facts::of(name));
         schema.definition = Some(name.into());
+        // What Kubernetes keeps as raw JSON is owned and replaced as a whole.
+        if schema.preserve_unknown && [".RawExtension", ".FieldsV1", ".JSON"].iter().any(|kind| name.ends_with(kind)) {
+            schema.map_type = Some(MapType::Atomic);
+        }
         if name.ends_with(".apiextensions.v1.JSON") {
             schema.types = None;
             schema.preserve_unknown = true;

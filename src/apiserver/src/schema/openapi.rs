@@ -190,7 +190,7 @@ impl Schema {
             let keys = self.list_map_keys.iter().map(|key| Value::from(&**key)).collect();
             map.insert("x-kubernetes-list-map-keys".into(), keys);
         }
-        if let Some(map_type) = self.map_type {
+        if let Some(map_type) = self.map_type.filter(|_| self.definition.is_none() || !self.preserve_unknown) {
             let text = match map_type {
                 MapType::Atomic => "atomic",
                 MapType::Granular => "granular",

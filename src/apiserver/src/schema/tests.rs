@@ -199,6 +199,8 @@ fn volumes_retain_keys_and_selectors_are_atomic() {
     let strategy = spec.field("volumes").unwrap().patch_strategy.unwrap();
     assert!(strategy.merge && strategy.retain_keys && !strategy.replace);
     assert_eq!(spec.field("nodeSelector").unwrap().map_type, Some(super::MapType::Atomic));
+    let revision = builtin::schema_of(&Gvk::new("apps", "v1", "ControllerRevision")).unwrap();
+    assert_eq!(revision.field("data").unwrap().map_type, Some(super::MapType::Atomic));
     let ports = spec.field("containers").unwrap().element().unwrap().field("ports").unwrap().element().unwrap();
     assert_eq!(ports.field("protocol").unwrap().default, Some(json!("TCP")));
 }

@@ -11,5 +11,5 @@ mod subresource;
 pub use addresses::Addresses;
 pub use bootstrap::bootstrap;
 pub use catalog::catalog;
-pub use strategy::{Context, NoRules, Strategy};
+pub use strategy::{Context, Strategy};
 pub use subresource::{serve_subresource, serve_virtual};

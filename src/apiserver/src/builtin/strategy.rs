@@ -182,9 +182,3 @@ pub trait Strategy: Send + Sync {
         None
     }
 }
-
-/// A kind without rules of its own.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoRules;
-
-impl Strategy for NoRules {}

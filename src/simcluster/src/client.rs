@@ -112,13 +112,13 @@ impl Client {
     }
 
     /// PATCH as JSON merge patch.
-    pub(crate) async fn merge(&self, path: &str, patch: &Value) -> Answer<Value> {
-        self.send(Method::PATCH, path, "application/merge-patch+json", patch.to_string().into_bytes()).await
+    pub(crate) async fn merge(&self, path: &str, body: &Value) -> Answer<Value> {
+        self.send(Method::PATCH, path, "application/merge-patch+json", body.to_string().into_bytes()).await
     }
 
     /// PATCH as strategic merge patch.
-    pub(crate) async fn strategic(&self, path: &str, patch: &Value) -> Answer<Value> {
-        self.send(Method::PATCH, path, "application/strategic-merge-patch+json", patch.to_string().into_bytes()).await
+    pub(crate) async fn strategic(&self, path: &str, body: &Value) -> Answer<Value> {
+        self.send(Method::PATCH, path, "application/strategic-merge-patch+json", body.to_string().into_bytes()).await
     }
 
     /// DELETE of exactly the object with this UID; an object that is gone already is fine.

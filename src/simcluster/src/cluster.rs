@@ -39,13 +39,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new(client: Client, env: &Env) -> Self {
+    fn new(client: Client, env: &Env, logs: Option<Logs>) -> Self {
         let pods = Store::new();
         Self {
             owners: Owners::new(&pods),
             pods,
             recorder: Recorder::new(client.clone(), env.now.clone(), env.entropy.clone()),
-            logs: Logs::new(env.now.clone()),
+            logs: logs.unwrap_or_else(|| Logs::new(env.now.clone())),
             client,
             now: env.now.clone(),
             entropy: env.entropy.clone(),
@@ -79,6 +79,7 @@ pub struct Builder {
     container_events: bool,
     root_certificate: String,
     storage_classes: Vec<StorageClassSpec>,
+    logs: Option<Logs>,
 }
 
 impl fmt::Debug for Builder {
@@ -123,6 +124,13 @@ impl Builder {
         self
     }
 
+    /// Where containers print to: the value that the API server has as its kubelet.
+    #[must_use]
+    pub fn logs(mut self, logs: Logs) -> Self {
+        self.logs = Some(logs);
+        self
+    }
+
     /// The storage classes that are there from the start, instead of [`StorageClassSpec::defaults`].
     #[must_use]
     pub fn storage_classes(mut self, classes: impl IntoIterator<Item = StorageClassSpec>) -> Self {
@@ -132,8 +140,8 @@ impl Builder {
 
     /// Starts everything; returns at once.
     pub fn start(self) -> SimClusterHandle {
-        let Self { client, env, nodes, images, prober, container_events, root_certificate, storage_classes } = self;
-        let shared = Shared::new(Client(client), &env);
+        let Self { client, env, nodes, images, prober, container_events, root_certificate, storage_classes, logs } = self;
+        let shared = Shared::new(Client(client), &env, logs);
         let inner = Arc::new(Inner { agents: Mutex::default(), images, prober, container_events, shared: shared.clone() });
         let scheduler = Scheduler::new(&shared);
         let listener = inner.clone();
@@ -289,6 +297,7 @@ impl SimCluster {
             container_events: true,
             root_certificate: String::new(),
             storage_classes: StorageClassSpec::defaults(),
+            logs: None,
         }
     }
 }

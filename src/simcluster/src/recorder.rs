@@ -77,8 +77,8 @@ impl Recorder {
             })
         };
         if let Some((name, count)) = repeated {
-            let patch = json!({"count": count, "lastTimestamp": time, "message": message});
-            match self.client.merge(&format!("{path}/{name}"), &patch).await {
+            let body = json!({"count": count, "lastTimestamp": time, "message": message});
+            match self.client.merge(&format!("{path}/{name}"), &body).await {
                 Ok(_) => return,
                 Err(error) if error.is_not_found() => {
                     lock(&self.seen).remove(&series);

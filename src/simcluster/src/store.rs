@@ -185,13 +185,12 @@ pub(crate) fn spawn_selected<K: Object>(client: Client, store: Arc<Store<K>>, st
 async fn follow<K: Object>(client: &Client, store: &Store<K>, version: &mut Option<String>, scope: Scope) -> Answer<()> {
     let path = collection_of::<K>(scope.namespace);
     let selector = if scope.fields.is_empty() { String::new() } else { format!("fieldSelector={}&", scope.fields) };
-    let from = match version {
-        Some(from) => from.clone(),
-        None => {
-            let listed = relist(client, store, &format!("{path}?{selector}limit=0")).await?;
-            *version = Some(listed.clone());
-            listed
-        }
+    let from = if let Some(from) = version {
+        from.clone()
+    } else {
+        let listed = relist(client, store, &format!("{path}?{selector}limit=0")).await?;
+        *version = Some(listed.clone());
+        listed
     };
     let uri = format!("{path}?{selector}watch=1&allowWatchBookmarks=true&resourceVersion={from}&timeoutSeconds=290");
     let request = Request::get(uri).header("user-agent", "simcluster").body(Vec::new())?;

@@ -51,16 +51,13 @@ pub(crate) fn start(shared: &Shared) {
     shared.pods.on_change(move |change| {
         let known = lock(&selectors);
         let Some(budgets) = known.get(&change.key.namespace) else { return };
-        let face = |pod: Option<&Arc<Pod>>| {
-            pod.map(|pod| (pod.metadata.labels.clone(), pods::is_ready(pod), pods::is_active(pod)))
-        };
+        let face = |pod: Option<&Arc<Pod>>| pod.map(|pod| (pod.metadata.labels.clone(), pods::is_ready(pod), pods::is_active(pod)));
         if face(change.old) == face(change.new) {
             return;
         }
         for (name, selector) in budgets {
-            let selected = |pod: Option<&Arc<Pod>>| {
-                pod.and_then(|pod| pod.metadata.labels.as_ref()).is_some_and(|labels| selects(selector, labels))
-            };
+            let selected =
+                |pod: Option<&Arc<Pod>>| pod.and_then(|pod| pod.metadata.labels.as_ref()).is_some_and(|labels| selects(selector, labels));
             if selected(change.old) || selected(change.new) {
                 add.add_after(Key::new(change.key.namespace.clone(), name.clone()), GATHER);
             }
@@ -158,7 +155,7 @@ async fn reconcile(shared: &Shared, budgets: &Store<PodDisruptionBudget>, key: &
     let since = old
         .filter(|old| old.status == holds)
         .map_or_else(|| shared.timestamp(), |old| apiserver::env::rfc3339(&old.last_transition_time.0));
-    let patch = json!({
+    let body = json!({
         "metadata": {"resourceVersion": budget.metadata.resource_version},
         "status": {
             "currentHealthy": healthy, "desiredHealthy": desired, "expectedPods": total, "disruptionsAllowed": allowed,
@@ -171,5 +168,5 @@ async fn reconcile(shared: &Shared, budgets: &Store<PodDisruptionBudget>, key: &
         }
     });
     let path = format!("{}/status", path_of::<PodDisruptionBudget>(&key.namespace, &key.name));
-    optional(shared.client.merge(&path, &patch).await).map(drop)
+    optional(shared.client.merge(&path, &body).await).map(drop)
 }

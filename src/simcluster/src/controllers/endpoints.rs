@@ -66,9 +66,8 @@ pub(crate) fn start(shared: &Shared) {
         }
         let known = lock(&selectors);
         for (name, selector) in known.get(&change.key.namespace).into_iter().flatten() {
-            let selects = |pod: Option<&Arc<Pod>>| {
-                pod.and_then(|pod| pod.metadata.labels.as_ref()).is_some_and(|labels| contains(selector, labels))
-            };
+            let selects =
+                |pod: Option<&Arc<Pod>>| pod.and_then(|pod| pod.metadata.labels.as_ref()).is_some_and(|labels| contains(selector, labels));
             if selects(change.old) || selects(change.new) {
                 add.add_after(Key::new(change.key.namespace.clone(), name.clone()), GATHER);
             }
@@ -130,8 +129,7 @@ impl Controller {
 
     async fn reconcile(&self, key: &Key) -> Answer<()> {
         let service = self.services.get(key);
-        let Some((service, selector)) = service.as_ref().and_then(|service| selector(service).map(|selector| (service, selector)))
-        else {
+        let Some((service, selector)) = service.as_ref().and_then(|service| selector(service).map(|selector| (service, selector))) else {
             lock(&self.written).remove(key);
             return Ok(());
         };
@@ -139,7 +137,8 @@ impl Controller {
             return Ok(());
         }
         let groups = self.groups(key, service, selector);
-        let fingerprint = json!({"endpoints": subsets(&groups), "ports": service.spec.as_ref().map(|spec| &spec.ports), "uid": service.metadata.uid});
+        let fingerprint =
+            json!({"endpoints": subsets(&groups), "ports": service.spec.as_ref().map(|spec| &spec.ports), "uid": service.metadata.uid});
         if lock(&self.written).get(key) == Some(&fingerprint) {
             return Ok(());
         }
@@ -157,8 +156,8 @@ impl Controller {
             "metadata": {"name": key.name, "namespace": key.namespace, "labels": labels},
             "subsets": subsets(groups)
         });
-        let patch = json!({"metadata": {"labels": labels}, "subsets": subsets(groups)});
-        if optional(self.shared.client.merge(&path, &patch).await)?.is_none() {
+        let body = json!({"metadata": {"labels": labels}, "subsets": subsets(groups)});
+        if optional(self.shared.client.merge(&path, &body).await)?.is_none() {
             existing_is_fine(self.shared.client.create(&collection_of::<Endpoints>(&key.namespace), &object).await)?;
         }
         Ok(())
@@ -167,8 +166,7 @@ impl Controller {
     /// One slice a group of ports; those no longer needed are deleted.
     async fn slices(&self, key: &Key, service: &Service, groups: &Groups) -> Answer<()> {
         let base = collection_of::<EndpointSlice>(&key.namespace);
-        let listed: Value =
-            self.shared.client.get(&format!("{base}?labelSelector=kubernetes.io/service-name={}", key.name)).await?;
+        let listed: Value = self.shared.client.get(&format!("{base}?labelSelector=kubernetes.io/service-name={}", key.name)).await?;
         let mut stale: BTreeMap<String, String> = listed["items"]
             .as_array()
             .into_iter()
@@ -201,8 +199,8 @@ impl Controller {
                 "blockOwnerDeletion": true
             }]);
             if stale.remove(&name).is_some() {
-                let patch = json!({"endpoints": endpoints, "ports": ports, "metadata": {"ownerReferences": owner}});
-                self.shared.client.merge(&format!("{base}/{name}"), &patch).await?;
+                let body = json!({"endpoints": endpoints, "ports": ports, "metadata": {"ownerReferences": owner}});
+                self.shared.client.merge(&format!("{base}/{name}"), &body).await?;
             } else {
                 let slice = json!({
                     "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",

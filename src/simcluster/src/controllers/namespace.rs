@@ -104,7 +104,7 @@ async fn clear(shared: &Shared, namespace: &str, resources: &[ApiResource], rema
             }
         }
         let list: Option<Value> = optional(shared.client.get(&path).await)?;
-        for item in list.iter().flat_map(|list| list["items"].as_array()).flatten() {
+        for item in list.iter().filter_map(|list| list["items"].as_array()).flatten() {
             *remaining.objects.entry(resource.name()).or_default() += 1;
             for finalizer in item["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 *remaining.finalizers.entry(finalizer.to_owned()).or_default() += 1;
@@ -165,6 +165,6 @@ async fn tell(shared: &Shared, path: &str, namespace: &Namespace, remaining: &Re
     if changed.is_empty() {
         return Ok(());
     }
-    let patch = json!({"status": {"conditions": changed}});
-    optional(shared.client.strategic(&format!("{path}/status"), &patch).await).map(drop)
+    let body = json!({"status": {"conditions": changed}});
+    optional(shared.client.strategic(&format!("{path}/status"), &body).await).map(drop)
 }

@@ -19,8 +19,8 @@ use crate::pods;
 use crate::queue::Queue;
 use crate::recorder::Source;
 use crate::storage::{
-    ANNOTATION_BIND_COMPLETED, ANNOTATION_SELECTED_NODE, PROVISIONER, StorageClassSpec, annotation, class_name, find_volume,
-    is_bound, waits_for_consumer,
+    ANNOTATION_BIND_COMPLETED, ANNOTATION_SELECTED_NODE, PROVISIONER, StorageClassSpec, annotation, class_name, find_volume, is_bound,
+    waits_for_consumer,
 };
 use crate::store::{Change, Key};
 
@@ -58,27 +58,30 @@ pub(crate) fn start(shared: &Shared, classes: Vec<StorageClassSpec>) {
         match owner {
             Some(owner) => add.add(Work::Claim(Key::new(owner.namespace.unwrap_or_default(), owner.name.unwrap_or_default()))),
             // A free volume may be what some claim waits for.
-            None => claims
-                .all()
-                .iter()
-                .filter(|claim| !is_bound(claim))
-                .for_each(|claim| add.add(Work::Claim(Key::of(claim.as_ref())))),
+            None => {
+                for claim in claims.all().iter().filter(|claim| !is_bound(claim)) {
+                    add.add(Work::Claim(Key::of(claim.as_ref())));
+                }
+            }
         }
     });
     let (add, claims) = (queue.clone(), shared.claims.clone());
     shared.classes.on_change(move |_| {
-        claims.all().iter().filter(|claim| !is_bound(claim)).for_each(|claim| add.add(Work::Claim(Key::of(claim.as_ref()))));
+        for claim in claims.all().iter().filter(|claim| !is_bound(claim)) {
+            add.add(Work::Claim(Key::of(claim.as_ref())));
+        }
     });
     let add = queue.clone();
     shared.pods.on_change(move |change: &Change<'_, Pod>| {
         // The end of a pod may free its claims.
         let ended = change.new.is_none_or(|pod| pods::is_terminal(pod));
         if ended && let Some(pod) = change.old.or(change.new) {
-            claims_of(pod).into_iter().for_each(|key| add.add(Work::Claim(key)));
+            for key in claims_of(pod) {
+                add.add(Work::Claim(key));
+            }
         }
     });
-    let controller =
-        Arc::new(Controller { shared: shared.clone(), source: Source::component("persistentvolume-controller") });
+    let controller = Arc::new(Controller { shared: shared.clone(), source: Source::component("persistentvolume-controller") });
     let shared = shared.clone();
     tokio::spawn(async move {
         for class in classes {
@@ -217,13 +220,13 @@ impl Controller {
         let uid = claim.metadata.uid.clone();
         let reference = volume.spec.as_ref().and_then(|spec| spec.claim_ref.clone());
         if reference.as_ref().is_none_or(|reference| reference.uid.is_none()) {
-            let patch = json!({
+            let body = json!({
                 "metadata": {"resourceVersion": volume.metadata.resource_version, "annotations": {BOUND_BY_CONTROLLER: "yes"}},
                 "spec": {"claimRef": {
                     "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": key.namespace, "name": key.name, "uid": uid
                 }}
             });
-            self.shared.client.merge(&path_of::<PersistentVolume>("", &name), &patch).await?;
+            self.shared.client.merge(&path_of::<PersistentVolume>("", &name), &body).await?;
         } else if reference.is_some_and(|reference| reference.uid != uid) {
             return Ok(());
         }
@@ -232,8 +235,8 @@ impl Controller {
         if by_controller {
             annotations[BOUND_BY_CONTROLLER] = json!("yes");
         }
-        let patch = json!({"metadata": {"uid": uid, "annotations": annotations}, "spec": {"volumeName": name}});
-        optional(self.shared.client.merge(&path_of::<PersistentVolumeClaim>(&key.namespace, &key.name), &patch).await).map(drop)
+        let body = json!({"metadata": {"uid": uid, "annotations": annotations}, "spec": {"volumeName": name}});
+        optional(self.shared.client.merge(&path_of::<PersistentVolumeClaim>(&key.namespace, &key.name), &body).await).map(drop)
     }
 
     /// Writes the status of a bound claim.
@@ -243,7 +246,8 @@ impl Controller {
         let Some(volume) = self.shared.volumes.get(&Key::new("", volume)) else {
             if phase != Some("Lost") {
                 optional(self.shared.client.merge(&path, &json!({"status": {"phase": "Lost"}})).await)?;
-                self.tell(claim, "Warning", "ClaimLost", "Bound claim has lost its PersistentVolume. Any data on the volume is lost!").await;
+                self.tell(claim, "Warning", "ClaimLost", "Bound claim has lost its PersistentVolume. Any data on the volume is lost!")
+                    .await;
             }
             return Ok(());
         };
@@ -260,14 +264,17 @@ impl Controller {
     /// Lets a claim go that no pod uses.
     async fn release_claim(&self, key: &Key, claim: &PersistentVolumeClaim) -> Answer<()> {
         let Some(rest) = without(&claim.metadata, CLAIM_PROTECTION) else { return Ok(()) };
-        let used = self.shared.pods.in_namespace(&key.namespace).iter().any(|pod| {
-            !pods::is_terminal(pod) && !pods::node(pod).is_empty() && claims_of(pod).contains(key)
-        });
+        let used = self
+            .shared
+            .pods
+            .in_namespace(&key.namespace)
+            .iter()
+            .any(|pod| !pods::is_terminal(pod) && !pods::node(pod).is_empty() && claims_of(pod).contains(key));
         if used {
             return Ok(());
         }
-        let patch = json!({"metadata": {"resourceVersion": claim.metadata.resource_version, "finalizers": rest}});
-        optional(self.shared.client.merge(&path_of::<PersistentVolumeClaim>(&key.namespace, &key.name), &patch).await).map(drop)
+        let body = json!({"metadata": {"resourceVersion": claim.metadata.resource_version, "finalizers": rest}});
+        optional(self.shared.client.merge(&path_of::<PersistentVolumeClaim>(&key.namespace, &key.name), &body).await).map(drop)
     }
 
     async fn volume(&self, key: &Key) -> Answer<()> {
@@ -309,15 +316,15 @@ impl Controller {
 
     async fn release_volume(&self, path: &str, volume: &PersistentVolume) -> Answer<()> {
         let Some(rest) = without(&volume.metadata, VOLUME_PROTECTION) else { return Ok(()) };
-        let patch = json!({"metadata": {"uid": volume.metadata.uid, "finalizers": rest}});
-        optional(self.shared.client.merge(path, &patch).await).map(drop)
+        let body = json!({"metadata": {"uid": volume.metadata.uid, "finalizers": rest}});
+        optional(self.shared.client.merge(path, &body).await).map(drop)
     }
 
     async fn phase(&self, path: &str, volume: &PersistentVolume, phase: &str) -> Answer<()> {
         if volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some(phase) {
             return Ok(());
         }
-        let patch = json!({"status": {"phase": phase, "lastPhaseTransitionTime": self.shared.timestamp()}});
-        optional(self.shared.client.merge(&format!("{path}/status"), &patch).await).map(drop)
+        let body = json!({"status": {"phase": phase, "lastPhaseTransitionTime": self.shared.timestamp()}});
+        optional(self.shared.client.merge(&format!("{path}/status"), &body).await).map(drop)
     }
 }

@@ -70,7 +70,7 @@ fn address(number: u32) -> String {
 
 /// How often a node says that it lives.
 pub(crate) const LEASE_PERIOD: Duration = Duration::from_secs(10);
-const STATUS_PERIOD: Duration = Duration::from_secs(300);
+const STATUS_PERIOD: Duration = Duration::from_mins(5);
 
 impl Agent {
     pub(crate) fn new(
@@ -282,8 +282,8 @@ impl Agent {
     async fn renew(&self) {
         let time = self.shared.micro_timestamp();
         let path = collection("coordination.k8s.io", "v1", "leases", "kube-node-lease");
-        let patch = json!({"spec": {"renewTime": time}});
-        let answer = self.shared.client.merge(&format!("{path}/{}", self.name), &patch).await;
+        let body = json!({"spec": {"renewTime": time}});
+        let answer = self.shared.client.merge(&format!("{path}/{}", self.name), &body).await;
         if answer.is_err_and(|error| error.is_not_found()) {
             let lease = json!({
                 "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",

@@ -153,10 +153,7 @@ fn resource(container: &Container, path: &str, divisor: &str) -> String {
         _ => resources.requests.as_ref(),
     });
     let amount = list.and_then(|list| list.get(name)).map_or(0, |quantity| milli(&quantity.0));
-    let unit = match milli(divisor) {
-        unit if unit > 0 => unit,
-        _ => 1000,
-    };
+    let unit = Some(milli(divisor)).filter(|unit| *unit > 0).unwrap_or(1000);
     ((amount + unit - 1) / unit).to_string()
 }
 
@@ -172,13 +169,12 @@ pub(super) fn expand(text: &str, env: &Environment) -> String {
             out.push('$');
             rest = tail;
         } else if let Some((name, tail)) = after.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
-            match env.get(name) {
-                Some(value) => out.push_str(value),
-                None => {
-                    out.push_str("$(");
-                    out.push_str(name);
-                    out.push(')');
-                }
+            if let Some(value) = env.get(name) {
+                out.push_str(value);
+            } else {
+                out.push_str("$(");
+                out.push_str(name);
+                out.push(')');
             }
             rest = tail;
         } else {

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use apiserver::env::Now;
+use apiserver::env::{Now, rfc3339_micro};
+use apiserver::error::ApiError;
+use apiserver::http::{Body, Kubelet, Query};
+use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::store::{Key, lock};
@@ -132,8 +135,22 @@ impl LogReader {
 }
 
 impl Logs {
-    pub(crate) fn new(now: Now) -> Self {
+    /// No logs yet. The same value goes to the API server (as its kubelet) and to the cluster's builder.
+    pub fn new(now: Now) -> Self {
         Self { now, containers: Arc::default() }
+    }
+
+    /// A program starts to run: its log is there to be followed.
+    pub(super) fn started(&self, pod: &Key, container: &str) {
+        let key = (pod.clone(), container.to_owned());
+        let mut containers = lock(&self.containers);
+        containers.entry(key).or_insert_with(|| Container { current: new_run(), previous: None });
+    }
+
+    /// The first container of a pod that has a log.
+    fn first_container(&self, pod: &Key) -> Option<String> {
+        let from = (pod.clone(), String::new());
+        lock(&self.containers).range(from..).next().filter(|((key, _), _)| key == pod).map(|((_, name), _)| name.clone())
     }
 
     pub(super) fn sink(&self, pod: &Key, container: &str) -> LogSink {
@@ -167,12 +184,93 @@ impl Logs {
         });
     }
 
-    /// Opens the log of a container's current (or previous) run; `None` if there is no previous one.
+    /// Opens the log of a container's current (or previous) run; `None` if it never ran a program.
     pub fn open(&self, namespace: &str, pod: &str, container: &str, previous: bool) -> Option<LogReader> {
         let key = (Key::new(namespace, pod), container.to_owned());
-        let mut containers = lock(&self.containers);
-        let entry = containers.entry(key).or_insert_with(|| Container { current: new_run(), previous: None });
+        let containers = lock(&self.containers);
+        let entry = containers.get(&key)?;
         let run = if previous { entry.previous.clone()? } else { entry.current.clone() };
         Some(LogReader { changed: run.1.subscribe(), run, next: 0 })
     }
+}
+
+/// What of a log is asked for.
+struct Request {
+    follow: bool,
+    timestamps: bool,
+    since: Option<jiff::Timestamp>,
+    limit: Option<usize>,
+}
+
+impl Request {
+    fn render(&self, lines: &[LogLine]) -> String {
+        let mut text = String::new();
+        for line in lines.iter().filter(|line| self.since.is_none_or(|since| line.time >= since)) {
+            if self.timestamps {
+                text.push_str(&rfc3339_micro(&line.time));
+                text.push(' ');
+            }
+            text.push_str(&line.text);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn number(query: &Query, name: &str) -> Option<i64> {
+    query.get(name).and_then(|text| text.parse().ok())
+}
+
+#[async_trait]
+impl Kubelet for Logs {
+    async fn logs(&self, _node: &str, namespace: &str, pod: &str, query: &Query) -> Result<http::Response<Body>, ApiError> {
+        let key = Key::new(namespace, pod);
+        let asked = query.get("container").filter(|name| !name.is_empty()).map(ToOwned::to_owned);
+        let container = asked.or_else(|| self.first_container(&key)).unwrap_or_default();
+        let previous = query.flag("previous");
+        let Some(mut reader) = self.open(namespace, pod, &container, previous) else {
+            if previous {
+                return Err(ApiError::bad_request(format!("previous terminated container {container:?} in pod {pod:?} not found")));
+            }
+            return Ok(answer(Body::empty()));
+        };
+        let seconds = number(query, "sinceSeconds");
+        let request = Request {
+            follow: query.flag("follow") && !previous,
+            timestamps: query.flag("timestamps"),
+            since: seconds
+                .and_then(|seconds| (self.now)().checked_sub(jiff::SignedDuration::from_secs(seconds)).ok())
+                .or_else(|| query.get("sinceTime").and_then(|time| time.parse().ok())),
+            limit: number(query, "limitBytes").and_then(|limit| usize::try_from(limit).ok()),
+        };
+        let mut lines = reader.available();
+        if let Some(tail) = number(query, "tailLines").and_then(|tail| usize::try_from(tail).ok()) {
+            lines.drain(..lines.len().saturating_sub(tail));
+        }
+        let mut first = request.render(&lines);
+        if let Some(limit) = request.limit {
+            let end = (0..=limit.min(first.len())).rev().find(|end| first.is_char_boundary(*end)).unwrap_or(0);
+            first.truncate(end);
+        }
+        if !request.follow || request.limit.is_some_and(|limit| first.len() >= limit) {
+            return Ok(answer(Body::whole(first.into_bytes())));
+        }
+        let chunks = futures::stream::unfold((reader, request, Some(first)), |(mut reader, request, first)| async move {
+            if let Some(first) = first {
+                return Some((Ok(first.into()), (reader, request, None)));
+            }
+            if !reader.more().await {
+                return None;
+            }
+            let text = request.render(&reader.available());
+            Some((Ok(text.into()), (reader, request, None)))
+        });
+        Ok(answer(Body::stream(chunks)))
+    }
+}
+
+fn answer(body: Body) -> http::Response<Body> {
+    let mut response = http::Response::new(body);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
+    response
 }

@@ -128,7 +128,7 @@ fn ready(view: &View<'_>, containers: &Verdict) -> Verdict {
         match crate::pods::condition(view.pod, kind) {
             None => missing.push(format!("corresponding condition of pod readiness gate {kind:?} does not exist.")),
             Some(condition) if condition.status != "True" => {
-                missing.push(format!("the status of pod readiness gate {kind:?} is not \"True\", but {}", condition.status))
+                missing.push(format!("the status of pod readiness gate {kind:?} is not \"True\", but {}", condition.status));
             }
             Some(_) => {}
         }

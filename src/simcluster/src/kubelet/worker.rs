@@ -39,7 +39,7 @@ pub(crate) enum Message {
 
 /// First and longest pause before a crashed container is started again.
 const MIN_BACKOFF: Duration = Duration::from_secs(10);
-const MAX_BACKOFF: Duration = Duration::from_secs(300);
+const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
 /// Pause between looks for what a pod waits for (volumes, configuration).
 const SETUP_RETRY: Duration = Duration::from_secs(1);
@@ -373,9 +373,9 @@ impl Worker {
         if changes.is_empty() {
             return true;
         }
-        let patch = json!({"metadata": {"uid": self.uid}, "status": Value::Object(changes.clone())});
+        let body = json!({"metadata": {"uid": self.uid}, "status": Value::Object(changes.clone())});
         let path = format!("{}/status", path_of::<Pod>(&self.key.namespace, &self.key.name));
-        match self.agent.shared.client.strategic(&path, &patch).await {
+        match self.agent.shared.client.strategic(&path, &body).await {
             Ok(_) => {
                 self.written.remember(&changes);
                 true

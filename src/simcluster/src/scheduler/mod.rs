@@ -155,36 +155,33 @@ impl Scheduler {
             return;
         };
         let spec = pod.spec.as_ref();
-        match spec.and_then(|spec| spec.node_name.as_deref()).filter(|node| !node.is_empty()) {
-            Some(node) => {
-                state.forget(key);
-                if pods::is_terminal(pod) {
-                    if state.displace(key) {
-                        state.wake_parked();
-                        drop(state);
-                        self.wake.notify_one();
-                    }
-                    return;
-                }
-                // The requests of a bound pod do not change; status updates need no recount.
-                if state.placed.get(key).is_some_and(|placed| placed == node) && pod.metadata.deletion_timestamp.is_none() {
-                    return;
-                }
-                state.place(node, Arc::new(PodInfo::new(pod)));
-            }
-            None => {
-                let ours = spec.is_some_and(|spec| {
-                    spec.scheduler_name.as_deref().unwrap_or(NAME) == NAME && spec.scheduling_gates.as_ref().is_none_or(Vec::is_empty)
-                });
-                if !ours || pod.metadata.deletion_timestamp.is_some() || pods::is_terminal(pod) {
-                    state.forget(key);
-                    return;
-                }
-                if state.queue(pod) {
+        if let Some(node) = spec.and_then(|spec| spec.node_name.as_deref()).filter(|node| !node.is_empty()) {
+            state.forget(key);
+            if pods::is_terminal(pod) {
+                if state.displace(key) {
+                    state.wake_parked();
                     drop(state);
                     self.wake.notify_one();
                 }
+                return;
             }
+            // The requests of a bound pod do not change; status updates need no recount.
+            let known = state.placed.get(key).is_some_and(|placed| placed == node);
+            if !known || pod.metadata.deletion_timestamp.is_some() {
+                state.place(node, Arc::new(PodInfo::new(pod)));
+            }
+            return;
+        }
+        let ours = spec.is_some_and(|spec| {
+            spec.scheduler_name.as_deref().unwrap_or(NAME) == NAME && spec.scheduling_gates.as_ref().is_none_or(Vec::is_empty)
+        });
+        if !ours || pod.metadata.deletion_timestamp.is_some() || pods::is_terminal(pod) {
+            state.forget(key);
+            return;
+        }
+        if state.queue(pod) {
+            drop(state);
+            self.wake.notify_one();
         }
     }
 
@@ -234,8 +231,8 @@ impl Scheduler {
             Decision::Provision { node, claims } => {
                 for claim in claims {
                     let path = path_of::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(&claim.namespace, &claim.name);
-                    let patch = json!({"metadata": {"annotations": {ANNOTATION_SELECTED_NODE: node}}});
-                    if let Err(error) = self.shared.client.merge(&path, &patch).await {
+                    let body = json!({"metadata": {"annotations": {ANNOTATION_SELECTED_NODE: node}}});
+                    if let Err(error) = self.shared.client.merge(&path, &body).await {
                         tracing::debug!(%error, claim = %claim, "node of a claim not set");
                     }
                 }
@@ -281,7 +278,7 @@ impl Scheduler {
         if known || reported {
             return;
         }
-        let patch = json!({
+        let body = json!({
             "metadata": {"uid": info.uid},
             "status": {"conditions": [{
                 "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
@@ -289,7 +286,7 @@ impl Scheduler {
             }]}
         });
         let path = format!("{}/status", path_of::<Pod>(&info.key.namespace, &info.key.name));
-        if let Err(error) = self.shared.client.strategic(&path, &patch).await {
+        if let Err(error) = self.shared.client.strategic(&path, &body).await {
             tracing::debug!(%error, pod = %info.key, "condition not written");
         }
         self.shared.recorder.record(&self.source, info.pod.as_ref(), "Warning", "FailedScheduling", message).await;
@@ -319,14 +316,13 @@ fn decide(state: &State, pod: &PodInfo, stores: &VolumeStores, namespaces: &Stor
         let fit = filter::fits(pod, name, node)
             .and_then(|()| stores.fits(&volumes, name, node))
             .and_then(|()| neighbours.as_ref().map_or(Ok(()), |neighbours| neighbours.fits(node)));
-        match fit {
-            Err(misfit) => misfits.push(misfit),
-            Ok(()) => {
-                let score = score::score(pod, name, node, neighbours.as_ref());
-                if best.is_none_or(|(highest, _)| score > highest) {
-                    best = Some((score, name));
-                }
-            }
+        if let Err(misfit) = fit {
+            misfits.push(misfit);
+            continue;
+        }
+        let score = score::score(pod, name, node, neighbours.as_ref());
+        if best.is_none_or(|(highest, _)| score > highest) {
+            best = Some((score, name));
         }
     }
     match best {

@@ -21,14 +21,14 @@ async fn a_lost_node_loses_its_pods_in_time() {
     world.cluster.kill_node(&node).unwrap();
     let lost = world.until(&format!("/api/v1/nodes/{node}"), |node| condition(node, "Ready")["status"] == "Unknown").await;
     assert_eq!(condition(&lost, "Ready")["message"], "Kubelet stopped posting node status.");
-    let silent = (world.elapsed() - before).as_secs();
+    let silent = world.since(before);
     assert!((30..=50).contains(&silent), "{silent}");
     world.until(&path, |pod| condition(pod, "Ready")["status"] == "False").await;
     let node_path = format!("/api/v1/nodes/{node}");
     world.until(&node_path, |node| node["spec"]["taints"].to_string().contains("node.kubernetes.io/unreachable")).await;
     let marked = world.elapsed();
     world.until(&path, |pod| !pod["metadata"]["deletionTimestamp"].is_null()).await;
-    let left = (world.elapsed() - marked).as_secs();
+    let left = world.since(marked);
     assert!((298..=301).contains(&left), "the default toleration is 300 s: {left}");
     // Nobody is there to end it; the node comes back and does.
     let pod = world.get(&path).await.unwrap();
@@ -98,7 +98,11 @@ struct Switch(Arc<AtomicBool>);
 #[async_trait]
 impl Prober for Switch {
     async fn probe(&self, _: &Pod, _: &str, _: &Container, kind: ProbeKind, _: &Probe) -> Result<(), String> {
-        if kind == ProbeKind::Liveness || self.0.load(Ordering::SeqCst) { Ok(()) } else { Err("HTTP probe failed with statuscode: 500".to_owned()) }
+        if kind == ProbeKind::Liveness || self.0.load(Ordering::SeqCst) {
+            Ok(())
+        } else {
+            Err("HTTP probe failed with statuscode: 500".to_owned())
+        }
     }
 }
 

@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::client::{Client, collection, optional};
-use crate::{Builder, NodeSpec, SimCluster, SimClusterHandle};
+use crate::{Builder, Logs, NodeSpec, SimCluster, SimClusterHandle};
 
 /// Longest wait for anything, in simulated time.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 pub(crate) struct World {
     pub(crate) client: Client,
@@ -46,9 +46,10 @@ impl World {
         let clock = Instant::now();
         let now = Arc::new(move || start + jiff::SignedDuration::try_from(clock.elapsed()).unwrap());
         let env = Env { now, entropy: Entropy::from_seed(1), dialer: Arc::new(Unreachable) };
-        let server = ApiServer::builder(env.clone()).build().unwrap();
+        let logs = Logs::new(env.now.clone());
+        let server = ApiServer::builder(env.clone()).kubelet(Arc::new(logs.clone())).build().unwrap();
         let client = kube::Client::new(server.client_service_as(UserInfo::admin()), "default");
-        let cluster = with(SimCluster::builder(client.clone(), env)).start();
+        let cluster = with(SimCluster::builder(client.clone(), env).logs(logs)).start();
         Self { client: Client(client), cluster, clock }
     }
 
@@ -114,6 +115,11 @@ impl World {
             .collect();
         events.sort();
         events.into_iter().map(|(_, event)| event).collect()
+    }
+
+    /// Whole seconds since an earlier time.
+    pub(crate) fn since(&self, earlier: Duration) -> u64 {
+        self.elapsed().saturating_sub(earlier).as_secs()
     }
 
     pub(crate) fn elapsed(&self) -> Duration {

@@ -134,3 +134,35 @@ async fn pods_wait_for_what_they_mount() {
     let events = world.events().await;
     assert!(events.contains(&"FailedMount: MountVolume.SetUp failed for volume \"v\" : secret \"s\" not found".to_owned()), "{events:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn logs_are_read_and_followed() {
+    let images = Images::new().run("talk", |context| {
+        async move {
+            for line in ["one", "two", "three"] {
+                context.log.print(line);
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            0
+        }
+        .boxed()
+    });
+    let world = World::start(1, |builder| builder.images(images)).await;
+    let mut spec = one("talk");
+    spec["restartPolicy"] = json!("Never");
+    let path = world.pod("p", spec).await;
+    world.until(&path, |pod| phase(pod) == "Running").await;
+    let read = async |query: &str| {
+        let request = http::Request::get(format!("{path}/log?{query}")).body(Vec::new()).unwrap();
+        world.client.0.request_text(request).await.unwrap()
+    };
+    assert_eq!(read("").await, "one\n");
+    assert_eq!(read("follow=true").await, "one\ntwo\nthree\n");
+    assert_eq!(read("tailLines=1&container=c").await, "three\n");
+    assert_eq!(read("limitBytes=5").await, "one\nt");
+    let recent = read("sinceSeconds=1&timestamps=true").await;
+    assert!(recent.starts_with("2030-01-01T00:00:02.") && recent.ends_with("Z three\n"), "{recent}");
+    let request = http::Request::get(format!("{path}/log?previous=true")).body(Vec::new()).unwrap();
+    let error = world.client.0.request_text(request).await.unwrap_err();
+    assert!(error.to_string().contains("previous terminated container \"c\" in pod \"p\" not found"), "{error}");
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{World, condition, one, phase};
 use crate::NodeSpec;
 
-fn with(mut spec: Value, extra: Value) -> Value {
+fn with(mut spec: Value, extra: &Value) -> Value {
     for (name, value) in extra.as_object().unwrap() {
         spec[name] = value.clone();
     }
@@ -32,9 +32,9 @@ async fn world() -> World {
 #[rstest]
 #[case::memory(json!({"containers": [{"name": "c", "image": "i", "resources": {"requests": {"memory": "2Gi", "cpu": "1500m"}}}]}),
     "0/3 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 1 node(s) had untolerated taint {only: vip}. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.")]
-#[case::selector(with(one("i"), json!({"nodeSelector": {"zone": "3"}, "tolerations": [{"operator": "Exists"}]})),
+#[case::selector(with(one("i"), &json!({"nodeSelector": {"zone": "3"}, "tolerations": [{"operator": "Exists"}]})),
     "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.")]
-#[case::claim(with(one("i"), json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "none"}}]})),
+#[case::claim(with(one("i"), &json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "none"}}]})),
     "0/3 nodes are available: persistentvolumeclaim \"none\" not found. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.")]
 #[tokio::test(start_paused = true)]
 async fn unschedulable_pods_say_why(#[case] spec: Value, #[case] why: &str) {
@@ -51,10 +51,10 @@ async fn unschedulable_pods_say_why(#[case] spec: Value, #[case] why: &str) {
 
 #[rstest]
 #[case::extended(json!({"containers": [{"name": "c", "image": "i", "resources": {"requests": {"example.dev/kvm": "1"}, "limits": {"example.dev/kvm": "1"}}}]}), "a")]
-#[case::tolerated(with(one("i"), json!({"nodeSelector": {"kubernetes.io/hostname": "b"}, "tolerations": [{"key": "only", "operator": "Exists"}]})), "b")]
-#[case::affinity(with(one("i"), json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["1"]}]}]}}}})), "c")]
-#[case::preferred(with(one("i"), json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["2"]}]}}]}}})), "c")]
-#[case::by_name(with(one("i"), json!({"nodeName": "b"})), "b")]
+#[case::tolerated(with(one("i"), &json!({"nodeSelector": {"kubernetes.io/hostname": "b"}, "tolerations": [{"key": "only", "operator": "Exists"}]})), "b")]
+#[case::affinity(with(one("i"), &json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["1"]}]}]}}}})), "c")]
+#[case::preferred(with(one("i"), &json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["2"]}]}}]}}})), "c")]
+#[case::by_name(with(one("i"), &json!({"nodeName": "b"})), "b")]
 #[tokio::test(start_paused = true)]
 async fn pods_find_their_node(#[case] spec: Value, #[case] node: &str) {
     let world = world().await;
@@ -77,7 +77,7 @@ async fn pods_are_retried_when_the_cluster_changes() {
     );
     world.delete(&first, json!({})).await;
     world.until(&second, |pod| phase(pod) == "Running").await;
-    let gated = world.pod("gated", with(one("i"), json!({"schedulingGates": [{"name": "g"}]}))).await;
+    let gated = world.pod("gated", with(one("i"), &json!({"schedulingGates": [{"name": "g"}]}))).await;
     world.until(&gated, |pod| condition(pod, "PodScheduled")["reason"] == "SchedulingGated").await;
     world.client.strategic(&gated, &json!({"spec": {"schedulingGates": [{"name": "g", "$patch": "delete"}]}})).await.unwrap();
     world.until(&gated, |pod| phase(pod) == "Running").await;

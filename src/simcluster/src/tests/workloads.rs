@@ -38,7 +38,9 @@ async fn a_deployment_rolls_out_scales_and_goes() {
     assert_eq!(names(&sets).len(), 1);
     assert!(names(&sets)[0].starts_with("d-"));
     world.client.merge(&path, &json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "a:2"}]}}}})).await.unwrap();
-    world.until(&path, |d| d["status"]["updatedReplicas"] == 3 && d["status"]["replicas"] == 3 && d["status"]["availableReplicas"] == 3).await;
+    world
+        .until(&path, |d| d["status"]["updatedReplicas"] == 3 && d["status"]["replicas"] == 3 && d["status"]["availableReplicas"] == 3)
+        .await;
     let list = world.until(&pods(), |list| active(list).len() == 3).await;
     assert!(active(&list).iter().all(|pod| pod["spec"]["containers"][0]["image"] == "a:2"));
     assert_eq!(names(&world.get(&format!("{APPS}/replicasets")).await.unwrap()).len(), 2);

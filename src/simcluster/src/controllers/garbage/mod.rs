@@ -10,6 +10,7 @@
 mod graph;
 mod watching;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,9 +103,8 @@ impl Collector {
         };
         for resource in found.into_iter().filter(watched) {
             let key = (resource.group.clone(), resource.plural.clone());
-            if !self.watches.contains_key(&key) {
-                let resource = Arc::new(resource);
-                self.watches.insert(key, resource.clone());
+            if let Entry::Vacant(entry) = self.watches.entry(key) {
+                let resource = entry.insert(Arc::new(resource)).clone();
                 watching::spawn(self.shared.clone(), resource, self.sender.clone());
             }
         }
@@ -218,11 +218,11 @@ impl Collector {
             .filter(|reference| owners.iter().any(|owner| reference["uid"].as_str() == Some(&owner.uid)))
             .cloned()
             .collect();
-        let patch = json!({"metadata": {
+        let body = json!({"metadata": {
             "uid": uid, "resourceVersion": current["metadata"]["resourceVersion"],
             "ownerReferences": if kept.is_empty() { Value::Null } else { Value::from(kept) }
         }});
-        optional(self.shared.client.merge(&path, &patch).await).map(drop)
+        optional(self.shared.client.merge(&path, &body).await).map(drop)
     }
 
     async fn foreground(&mut self, uid: &str) -> Answer<()> {
@@ -252,7 +252,7 @@ impl Collector {
     async fn release(&self, uid: &str, node: &Node, finalizer: &str) -> Answer<()> {
         let path = node.resource.path(&node.namespace, &node.name);
         let rest: Vec<&String> = node.finalizers.iter().filter(|other| *other != finalizer).collect();
-        let patch = json!({"metadata": {"uid": uid, "resourceVersion": node.version, "finalizers": rest}});
-        optional(self.shared.client.merge(&path, &patch).await).map(drop)
+        let body = json!({"metadata": {"uid": uid, "resourceVersion": node.version, "finalizers": rest}});
+        optional(self.shared.client.merge(&path, &body).await).map(drop)
     }
 }

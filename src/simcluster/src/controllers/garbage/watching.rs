@@ -65,20 +65,19 @@ async fn follow(
     version: &mut Option<String>,
 ) -> Answer<()> {
     let path = resource.collection("");
-    let from = match version {
-        Some(from) => from.clone(),
-        None => {
-            let request = Request::get(&path).header("accept", METADATA_LIST).body(Vec::new())?;
-            let list: List = shared.client.0.request(request).await.map_err(RequestError::from)?;
-            let mut present = std::collections::BTreeSet::new();
-            for object in list.items.unwrap_or_default() {
-                present.insert(object.metadata.uid.clone());
-                let _ = seen.send(Seen::Changed(resource.clone(), object.metadata));
-            }
-            let _ = seen.send(Seen::Listed(resource.clone(), present));
-            *version = Some(list.metadata.resource_version.clone());
-            list.metadata.resource_version
+    let from = if let Some(from) = version {
+        from.clone()
+    } else {
+        let request = Request::get(&path).header("accept", METADATA_LIST).body(Vec::new())?;
+        let list: List = shared.client.0.request(request).await.map_err(RequestError::from)?;
+        let mut present = std::collections::BTreeSet::new();
+        for object in list.items.unwrap_or_default() {
+            present.insert(object.metadata.uid.clone());
+            let _ = seen.send(Seen::Changed(resource.clone(), object.metadata));
         }
+        let _ = seen.send(Seen::Listed(resource.clone(), present));
+        *version = Some(list.metadata.resource_version.clone());
+        list.metadata.resource_version
     };
     let uri = format!("{path}?watch=1&allowWatchBookmarks=true&resourceVersion={from}&timeoutSeconds=290");
     let request = Request::get(uri).header("accept", METADATA).body(Vec::new())?;

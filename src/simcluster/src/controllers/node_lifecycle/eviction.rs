@@ -106,9 +106,9 @@ async fn disrupt(shared: &Shared, key: &Key, pod: &Pod, reason: &str, message: &
     if failed {
         status["phase"] = json!("Failed");
     }
-    let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": status});
+    let body = json!({"metadata": {"uid": pod.metadata.uid}, "status": status});
     let path = format!("{}/status", path_of::<Pod>(&key.namespace, &key.name));
-    optional(shared.client.strategic(&path, &patch).await).map(drop)
+    optional(shared.client.strategic(&path, &body).await).map(drop)
 }
 
 async fn evict(shared: &Shared, key: &Key, pod: &Pod) -> Answer<()> {

@@ -95,10 +95,11 @@ impl Lifecycle {
         for node in self.shared.nodes.all() {
             let name = node.metadata.name.clone().unwrap_or_default();
             let silent = lock(&self.heard).get(&name).is_some_and(|heard| heard.elapsed() > GRACE);
-            if silent && condition(&node, "Ready") != Some("Unknown") {
-                if let Err(error) = self.lose(&node, &name).await {
-                    tracing::debug!(%error, node = name, "silent node not marked");
-                }
+            if silent
+                && condition(&node, "Ready") != Some("Unknown")
+                && let Err(error) = self.lose(&node, &name).await
+            {
+                tracing::debug!(%error, node = name, "silent node not marked");
             }
         }
     }
@@ -128,12 +129,12 @@ impl Lifecycle {
 
     async fn not_ready(&self, pod: &Pod, now: &str) -> Answer<()> {
         let key = Key::of(pod);
-        let patch = json!({
+        let body = json!({
             "metadata": {"uid": pod.metadata.uid},
             "status": {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": now}]}
         });
         let path = format!("{}/status", path_of::<Pod>(&key.namespace, &key.name));
-        optional(self.shared.client.strategic(&path, &patch).await)?;
+        optional(self.shared.client.strategic(&path, &body).await)?;
         self.shared.recorder.record(&self.source, pod, "Warning", "NodeNotReady", "Node is not ready").await;
         Ok(())
     }
@@ -186,10 +187,10 @@ impl Lifecycle {
         if next == current {
             return Ok(());
         }
-        let patch = json!({
+        let body = json!({
             "metadata": {"resourceVersion": node.metadata.resource_version},
             "spec": {"taints": if next.is_empty() { Value::Null } else { json!(next) }}
         });
-        optional(self.shared.client.merge(&path_of::<Node>("", name), &patch).await).map(drop)
+        optional(self.shared.client.merge(&path_of::<Node>("", name), &body).await).map(drop)
     }
 }

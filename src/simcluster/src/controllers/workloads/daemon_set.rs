@@ -143,7 +143,7 @@ impl Controller {
             if should && active.is_empty() && ended.is_empty() {
                 self.create(&set, spec, &name, &hash, &tolerations).await?;
             }
-            let surplus = if may { 1 } else { 0 };
+            let surplus = usize::from(may);
             for pod in active.iter().skip(surplus) {
                 delete_pod(&self.shared, &self.source, set.as_ref(), pod).await?;
             }
@@ -224,7 +224,15 @@ struct Figures {
 }
 
 impl Figures {
-    fn count(&mut self, shared: &Shared, spec: &DaemonSetSpec, should: bool, active: &[Arc<Pod>], hash: &str, again: &mut Option<Duration>) {
+    fn count(
+        &mut self,
+        shared: &Shared,
+        spec: &DaemonSetSpec,
+        should: bool,
+        active: &[Arc<Pod>],
+        hash: &str,
+        again: &mut Option<Duration>,
+    ) {
         if !should {
             self.misplaced += i32::from(!active.is_empty());
             return;

@@ -110,8 +110,7 @@ impl Controller {
             let last = sets.iter().map(|set| revision(set)).max().unwrap_or(0);
             return self.create(&deployment, spec, last + 1, &sets).await;
         };
-        let old: Vec<Arc<ReplicaSet>> =
-            sets.iter().filter(|set| set.metadata.uid != new.metadata.uid).cloned().collect();
+        let old: Vec<Arc<ReplicaSet>> = sets.iter().filter(|set| set.metadata.uid != new.metadata.uid).cloned().collect();
         let replicas = spec.replicas.unwrap_or(1);
         if spec.paused != Some(true) {
             self.roll(&deployment, spec, replicas, &new, &old).await?;
@@ -166,8 +165,8 @@ impl Controller {
             let message = format!("Scaled up replica set {name} from 0 to {first}");
             self.shared.recorder.record(&self.source, deployment, "Normal", "ScalingReplicaSet", &message).await;
         }
-        let patch = json!({"metadata": {"annotations": {REVISION: revision.to_string()}}});
-        optional(self.shared.client.merge(&path_of::<Deployment>(&key.namespace, &key.name), &patch).await).map(drop)
+        let body = json!({"metadata": {"annotations": {REVISION: revision.to_string()}}});
+        optional(self.shared.client.merge(&path_of::<Deployment>(&key.namespace, &key.name), &body).await).map(drop)
     }
 
     async fn roll(
@@ -202,8 +201,8 @@ impl Controller {
             return Ok(());
         }
         let key = Key::of(set);
-        let patch = json!({"metadata": {"resourceVersion": set.metadata.resource_version}, "spec": {"replicas": replicas}});
-        optional(self.shared.client.merge(&path_of::<ReplicaSet>(&key.namespace, &key.name), &patch).await)?;
+        let body = json!({"metadata": {"resourceVersion": set.metadata.resource_version}, "spec": {"replicas": replicas}});
+        optional(self.shared.client.merge(&path_of::<ReplicaSet>(&key.namespace, &key.name), &body).await)?;
         let direction = if replicas > before { "up" } else { "down" };
         let message = format!("Scaled {direction} replica set {} from {before} to {replicas}", key.name);
         self.shared.recorder.record(&self.source, deployment, "Normal", "ScalingReplicaSet", &message).await;
@@ -213,10 +212,8 @@ impl Controller {
     /// Forgets old ReplicaSets beyond the history limit.
     async fn clean(&self, spec: &DeploymentSpec, old: &[Arc<ReplicaSet>]) -> Answer<()> {
         let limit = usize::try_from(spec.revision_history_limit.unwrap_or(10)).unwrap_or(0);
-        let idle: Vec<&Arc<ReplicaSet>> = old
-            .iter()
-            .filter(|set| wanted(set) == 0 && set.status.as_ref().is_none_or(|status| status.replicas == 0))
-            .collect();
+        let idle: Vec<&Arc<ReplicaSet>> =
+            old.iter().filter(|set| wanted(set) == 0 && set.status.as_ref().is_none_or(|status| status.replicas == 0)).collect();
         for set in idle.iter().take(idle.len().saturating_sub(limit)) {
             let key = Key::of(set.as_ref());
             let path = path_of::<ReplicaSet>(&key.namespace, &key.name);
@@ -241,9 +238,8 @@ impl Controller {
         let condition = |kind: &str, holds: bool, reason: &str, message: String| {
             let status = if holds { "True" } else { "False" };
             let old = known.iter().find(|condition| condition.type_ == kind);
-            let time = |time: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
-                time.map(|time| apiserver::env::rfc3339(&time.0))
-            };
+            let time =
+                |time: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| time.map(|time| apiserver::env::rfc3339(&time.0));
             let since = old.filter(|old| old.status == status).and_then(|old| time(old.last_transition_time.as_ref()));
             let same = old.filter(|old| old.reason.as_deref() == Some(reason) && old.status == status);
             let updated = same.and_then(|old| time(old.last_update_time.as_ref()));

@@ -61,9 +61,11 @@ impl Controller {
         let Some(job) = self.jobs.get(key) else { return Ok(None) };
         let Some(spec) = job.spec.as_ref().filter(|_| job.metadata.deletion_timestamp.is_none()) else { return Ok(None) };
         let known = job.status.clone().unwrap_or_default();
-        let over = known.conditions.iter().flatten().any(|condition| {
-            matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True"
-        });
+        let over = known
+            .conditions
+            .iter()
+            .flatten()
+            .any(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True");
         if over {
             return Ok(None);
         }
@@ -86,11 +88,8 @@ impl Controller {
             let limit = Duration::from_secs(u64::try_from(limit).unwrap_or(0));
             let passed = Duration::try_from(now.duration_since(started)).unwrap_or_default();
             if passed >= limit {
-                verdict = Some(Verdict {
-                    kind: "Failed",
-                    reason: "DeadlineExceeded",
-                    message: "Job was active longer than specified deadline",
-                });
+                verdict =
+                    Some(Verdict { kind: "Failed", reason: "DeadlineExceeded", message: "Job was active longer than specified deadline" });
             } else {
                 again = Some(limit.saturating_sub(passed));
             }
@@ -105,10 +104,10 @@ impl Controller {
             let parallel = spec.parallelism.unwrap_or(1);
             let missing = spec.completions.map_or(parallel, |completions| completions - succeeded).min(parallel);
             let missing = if spec.completions.is_none() && succeeded > 0 { 0 } else { missing };
-            for _ in running..missing {
+            for _ in 0..(missing - running).max(0) {
                 create_pod(&self.shared, &self.source, job.as_ref(), &spec.template, |_| {}).await?;
-                running += 1;
             }
+            running = running.max(missing);
         }
         self.status(&job, &active, running, succeeded, failed, &apiserver::env::rfc3339(&started), verdict).await?;
         Ok(again)
@@ -126,11 +125,7 @@ impl Controller {
             Some(completions) => succeeded >= completions,
             None => succeeded > 0 && idle,
         };
-        complete.then_some(Verdict {
-            kind: "Complete",
-            reason: "CompletionsReached",
-            message: "Reached expected number of succeeded pods",
-        })
+        complete.then_some(Verdict { kind: "Complete", reason: "CompletionsReached", message: "Reached expected number of succeeded pods" })
     }
 
     #[allow(clippy::too_many_arguments, reason = "one figure of the status each")]

@@ -42,7 +42,13 @@ fn uid(meta: &ObjectMeta) -> &str {
 }
 
 /// Creates a pod from a template and records it, or why it could not be.
-async fn create_pod<K: Object>(shared: &Shared, source: &Source, owner: &K, template: &PodTemplateSpec, change: impl Fn(&mut Value)) -> Answer<()> {
+async fn create_pod<K: Object>(
+    shared: &Shared,
+    source: &Source,
+    owner: &K,
+    template: &PodTemplateSpec,
+    change: impl Fn(&mut Value),
+) -> Answer<()> {
     let meta = owner.metadata();
     let namespace = meta.namespace.clone().unwrap_or_default();
     let from = template.metadata.clone().unwrap_or_default();
@@ -85,9 +91,7 @@ fn availability(shared: &Shared, pod: &Pod, min_ready: i32) -> Result<(), Option
     }
     let wanted = Duration::from_secs(u64::try_from(min_ready).unwrap_or(0));
     let since = pods::condition(pod, "Ready").and_then(|condition| condition.last_transition_time.as_ref());
-    let passed = since.map_or(Duration::ZERO, |since| {
-        Duration::try_from((shared.now)().duration_since(since.0)).unwrap_or_default()
-    });
+    let passed = since.map_or(Duration::ZERO, |since| Duration::try_from((shared.now)().duration_since(since.0)).unwrap_or_default());
     if passed >= wanted { Ok(()) } else { Err(Some(wanted.saturating_sub(passed))) }
 }
 
@@ -97,9 +101,9 @@ async fn write_status<K: Object>(shared: &Shared, object: &K, old: Option<&Value
         return Ok(());
     }
     let key = Key::of(object);
-    let patch = json!({"metadata": {"uid": object.metadata().uid}, "status": new});
+    let body = json!({"metadata": {"uid": object.metadata().uid}, "status": new});
     let path = format!("{}/status", path_of::<K>(&key.namespace, &key.name));
-    crate::client::optional(shared.client.merge(&path, &patch).await).map(drop)
+    crate::client::optional(shared.client.merge(&path, &body).await).map(drop)
 }
 
 /// A short name for a template, made of letters that form no words.

@@ -76,8 +76,8 @@ impl Controller {
                 let labels = orphan.metadata.labels.clone().unwrap_or_default();
                 if pods::is_active(&orphan) && selects(&spec.selector, &labels) {
                     let pod = Key::of(orphan.as_ref());
-                    let patch = json!({"metadata": {"uid": orphan.metadata.uid, "ownerReferences": [controlled_by(set.as_ref())]}});
-                    self.shared.client.strategic(&path_of::<Pod>(&pod.namespace, &pod.name), &patch).await?;
+                    let body = json!({"metadata": {"uid": orphan.metadata.uid, "ownerReferences": [controlled_by(set.as_ref())]}});
+                    self.shared.client.strategic(&path_of::<Pod>(&pod.namespace, &pod.name), &body).await?;
                     owned.push(orphan);
                 }
             }

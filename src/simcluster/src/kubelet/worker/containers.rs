@@ -145,6 +145,7 @@ impl Worker {
             self.agent.shared.logs.restarted(&self.key, &name);
         }
         if let Some((program, env)) = program {
+            self.agent.shared.logs.started(&self.key, &name);
             let args = spec.command.iter().flatten().chain(spec.args.iter().flatten());
             let context = ContainerContext {
                 pod: self.pod.clone(),

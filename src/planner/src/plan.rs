@@ -20,7 +20,7 @@ pub struct Plan {
     pub error: Option<PlanError>,
     /// What the object waits for, absent in steady states.
     pub waiting: Option<Waiting>,
-    /// The writes only tell of a state that is about to pass: they may be held back for a moment.
+    /// What is written to the object itself only tells of a state that is about to pass: it may be held back for a moment.
     pub passing: bool,
 }
 

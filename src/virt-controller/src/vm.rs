@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{Api, PostParams};
 use planner::conditions;
 use planner::metadata;
-use planner::plan::PlanError;
+use planner::plan::{Action, PlanError};
 use planner::storage::DataVolume;
 use planner::vm::{Expected, Observed, Outcome, adopt, controls, may_adopt, status, sync};
 use runtime::{Change, Next, ObjectKey, Store, WorkQueue};
@@ -146,6 +146,12 @@ async fn act(context: &Context, key: &ObjectKey, observed: &Observed<'_>) -> Nex
     let second = status(observed, &outcome(done && first.creates, done && first.deletes, error));
     if second.passing {
         if let Some(left) = context.held_vms.hold(key) {
+            // What it does to others, it does now.
+            let others: Vec<Action> =
+                second.actions.into_iter().filter(|action| action.object().is_none_or(|object| object.kind != KIND)).collect();
+            if context.apply(KIND, key, &others).await.is_err() {
+                return Next::Retry;
+            }
             return Next::After(first.requeue.map_or(left, |requeue| requeue.min(left)));
         }
     } else {

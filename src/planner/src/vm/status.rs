@@ -77,7 +77,6 @@ pub fn status(observed: &Observed<'_>, outcome: &Outcome) -> Plan {
     plan.actions.extend(patch.into_subresource_action(observed.reference(), Some("status")));
     plan.passing = is_passing(&stored, &status);
     if let Some(vmi) = vmi.filter(|vmi| is_recorded(vmi)) {
-        plan.passing = false;
         let mut released = vmi.metadata.clone();
         metadata::remove_finalizer(&mut released, names::VM_FINALIZER);
         let mut patch = GuardedPatch::default();

@@ -65,10 +65,13 @@ pub fn sync(observed: &Observed<'_>) -> Sync {
     }
 }
 
-/// Step 1: every pod of a VMI that is being deleted goes; ended pods are deleted again in case a finalizer held them.
+/// Step 1: every pod of a VMI that is being deleted goes; pods that ended and are still there when they should be gone are
+/// deleted again.
 fn delete_all(observed: &Observed<'_>, actions: &mut Vec<Action>) {
     for pod in observed.own_pods() {
-        if metadata::is_deleting(&pod.metadata) && !pods::PodState::of(pod).is_down() {
+        let overdue =
+            pod.metadata.deletion_timestamp.as_ref().is_none_or(|due| due.0 < observed.now.0 && pods::PodState::of(pod).is_down());
+        if !overdue {
             continue;
         }
         delete(observed, pod, None, "virtual machine pod", actions);

@@ -66,6 +66,9 @@ pub trait LauncherDirectory: Send + Sync {
     /// Marks the pod's launcher as one that does not answer.
     async fn mark_unresponsive(&self, pod_uid: &str);
 
+    /// The pod's addresses, the primary one first; empty where they are not known.
+    async fn addresses(&self, pod_uid: &str) -> Vec<String>;
+
     /// Opens a socket of the pod's guest, one of [`sockets`].
     ///
     /// # Errors

@@ -38,6 +38,7 @@ struct State {
 struct Slot {
     listening: Option<Listening>,
     unresponsive: bool,
+    addresses: Vec<String>,
     notify: watch::Sender<Option<Arc<dyn Notify>>>,
 }
 
@@ -57,11 +58,11 @@ impl LocalDirectory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A pod is here now; it is gone when the answer is dropped.
+    /// A pod with these addresses is here now; it is gone when the answer is dropped.
     #[must_use]
-    pub fn pod(&self, pod_uid: &str) -> LocalPod {
+    pub fn pod(&self, pod_uid: &str, addresses: Vec<String>) -> LocalPod {
         let (notify, _) = watch::channel(None);
-        self.state().pods.insert(pod_uid.to_owned(), Slot { listening: None, unresponsive: false, notify });
+        self.state().pods.insert(pod_uid.to_owned(), Slot { listening: None, unresponsive: false, addresses, notify });
         LocalPod { directory: self.clone(), pod_uid: pod_uid.to_owned() }
     }
 
@@ -101,6 +102,10 @@ impl LauncherDirectory for LocalDirectory {
         if let Some(slot) = self.state().pods.get_mut(pod_uid) {
             slot.unresponsive = true;
         }
+    }
+
+    async fn addresses(&self, pod_uid: &str) -> Vec<String> {
+        self.state().pods.get(pod_uid).map(|slot| slot.addresses.clone()).unwrap_or_default()
     }
 
     async fn open(&self, pod_uid: &str, _vmi_uid: &str, socket: &str) -> io::Result<BoxPipe> {

@@ -66,7 +66,7 @@ fn args(grace_period_seconds: u64) -> Args {
 async fn pod(script: GuestScript) -> Pod {
     let directory = LocalDirectory::new();
     let handler = Arc::new(Handler::default());
-    let place = directory.pod(POD);
+    let place = directory.pod(POD, Vec::new());
     directory.attach(POD, handler.clone()).await.unwrap();
     let stop = CancellationToken::new();
     let deps = Deps {

@@ -1,0 +1,169 @@
+//! Commands and queries, each over a connection of its own launcher.
+
+use api::v1::VirtualMachineInstance;
+use axum::body::Bytes;
+use axum::extract::{Path, State as Extract};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use launcher_rpc::{Launcher, RpcError, timeouts};
+use planner::plan::{EventType, ObjectRef, kinds};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+use super::{Refused, State, owner};
+use crate::launchers::{command, query, within};
+
+type Name = Path<(String, String)>;
+
+fn failed(error: &RpcError) -> Refused {
+    Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+}
+
+/// The VMI, its launcher, and the VMI as the launcher gets it.
+async fn subject(
+    state: &State,
+    (namespace, name): &(String, String),
+) -> Result<(Arc<VirtualMachineInstance>, Arc<dyn Launcher>, Vec<u8>), Refused> {
+    let vmi = state.vmi(namespace, name)?;
+    let launcher = state.served.launchers.connect(owner(&vmi), Some(&vmi)).await.map_err(|error| failed(&error))?;
+    let request = serde_json::to_vec(&*vmi).map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok((vmi, launcher, request))
+}
+
+fn done(state: &State, vmi: &VirtualMachineInstance, reason: &str, message: &str) -> StatusCode {
+    state.served.recorder.record(&ObjectRef::of(&kinds::VMI, &vmi.metadata), EventType::Normal, reason, message);
+    StatusCode::ACCEPTED
+}
+
+pub(super) async fn pause(Extract(state): Extract<State>, Path(name): Name) -> Result<StatusCode, Refused> {
+    let (vmi, launcher, request) = subject(&state, &name).await?;
+    command(launcher.pause_virtual_machine(&request)).await.map_err(|error| failed(&error))?;
+    Ok(done(&state, &vmi, "Paused", "VirtualMachineInstance paused"))
+}
+
+pub(super) async fn unpause(Extract(state): Extract<State>, Path(name): Name) -> Result<StatusCode, Refused> {
+    let (vmi, launcher, request) = subject(&state, &name).await?;
+    command(launcher.unpause_virtual_machine(&request)).await.map_err(|error| failed(&error))?;
+    Ok(done(&state, &vmi, "Unpaused", "VirtualMachineInstance unpaused"))
+}
+
+pub(super) async fn reset(Extract(state): Extract<State>, Path(name): Name) -> Result<StatusCode, Refused> {
+    let (vmi, launcher, request) = subject(&state, &name).await?;
+    command(launcher.reset_virtual_machine(&request)).await.map_err(|error| failed(&error))?;
+    Ok(done(&state, &vmi, "Reset", "VirtualMachineInstance reset"))
+}
+
+pub(super) async fn soft_reboot(Extract(state): Extract<State>, Path(name): Name) -> Result<StatusCode, Refused> {
+    let (vmi, launcher, request) = subject(&state, &name).await?;
+    command(launcher.soft_reboot_virtual_machine(&request)).await.map_err(|error| failed(&error))?;
+    Ok(done(&state, &vmi, "SoftRebooted", "VirtualMachineInstance soft rebooted"))
+}
+
+#[derive(Deserialize)]
+struct Freeze {
+    /// A Go duration on the wire: nanoseconds, or text such as `5m0s`.
+    #[serde(rename = "unfreezeTimeout")]
+    unfreeze_timeout: Option<Value>,
+}
+
+pub(super) async fn freeze(Extract(state): Extract<State>, Path(name): Name, body: Bytes) -> Result<StatusCode, Refused> {
+    let bad = |message: String| Refused(StatusCode::BAD_REQUEST, message);
+    if body.is_empty() {
+        return Err(bad("Request with no body: unfreezeTimeout is required".to_owned()));
+    }
+    let freeze: Freeze = serde_json::from_slice(&body).map_err(|error| bad(format!("Failed to unmarshal body: {error}")))?;
+    let timeout = freeze.unfreeze_timeout.as_ref().and_then(seconds);
+    let timeout = timeout.ok_or_else(|| bad("unfreezeTimeout is required".to_owned()))?;
+    let (vmi, launcher, request) = subject(&state, &name).await?;
+    match within(timeouts::EXTENDED, launcher.freeze_virtual_machine(&request, timeout)).await {
+        Ok(()) => Ok(StatusCode::ACCEPTED),
+        Err(error) => {
+            let regarding = ObjectRef::of(&kinds::VMI, &vmi.metadata);
+            let message = format!("failed to freeze VMI: {error}");
+            state.served.recorder.record(&regarding, EventType::Warning, "FreezeError", &message);
+            Err(bad(error.to_string()))
+        }
+    }
+}
+
+/// Whole seconds of a duration as `metav1.Duration` writes it.
+fn seconds(value: &Value) -> Option<i32> {
+    match value {
+        Value::Number(nanoseconds) => i32::try_from(nanoseconds.as_i64()? / 1_000_000_000).ok(),
+        Value::String(text) => {
+            let mut total = 0.0;
+            let mut rest = text.as_str();
+            while !rest.is_empty() {
+                let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+                let (number, tail) = rest.split_at(digits);
+                let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+                let (unit, tail) = tail.split_at(unit);
+                let factor = match unit {
+                    "h" => 3600.0,
+                    "m" => 60.0,
+                    "s" => 1.0,
+                    "ms" => 1e-3,
+                    "us" | "µs" => 1e-6,
+                    "ns" => 1e-9,
+                    _ => return None,
+                };
+                total += number.parse::<f64>().ok()? * factor;
+                rest = tail;
+            }
+            (total <= f64::from(i32::MAX)).then_some(total as i32)
+        }
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+pub(super) async fn unfreeze(Extract(state): Extract<State>, Path(name): Name) -> Result<StatusCode, Refused> {
+    let (_, launcher, request) = subject(&state, &name).await?;
+    let thawed = command(launcher.unfreeze_virtual_machine(&request)).await;
+    thawed.map(|()| StatusCode::ACCEPTED).map_err(|error| Refused(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+fn json_answer(body: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// A list as the API has it.
+fn list(items: &str) -> Response {
+    let items: Value = serde_json::from_str(items).unwrap_or_else(|_| json!([]));
+    json_answer(json!({"metadata": {}, "items": items}).to_string())
+}
+
+pub(super) async fn guest_info(Extract(state): Extract<State>, Path(name): Name) -> Result<Response, Refused> {
+    let (_, launcher, _) = subject(&state, &name).await?;
+    query(launcher.get_guest_info()).await.map(json_answer).map_err(|error| failed(&error))
+}
+
+pub(super) async fn users(Extract(state): Extract<State>, Path(name): Name) -> Result<Response, Refused> {
+    let (_, launcher, _) = subject(&state, &name).await?;
+    query(launcher.get_users()).await.map(|users| list(&users)).map_err(|error| failed(&error))
+}
+
+pub(super) async fn filesystems(Extract(state): Extract<State>, Path(name): Name) -> Result<Response, Refused> {
+    let (_, launcher, _) = subject(&state, &name).await?;
+    query(launcher.get_filesystems()).await.map(|list_of| list(&list_of)).map_err(|error| failed(&error))
+}
+
+pub(super) async fn screenshot(Extract(state): Extract<State>, Path(name): Name) -> Result<Response, Refused> {
+    let (_, launcher, request) = subject(&state, &name).await?;
+    let picture = query(launcher.get_screenshot(&request)).await.map_err(|error| failed(&error))?;
+    Ok(([(header::CONTENT_TYPE, picture.mime)], picture.data).into_response())
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn durations_of_go() {
+        let cases = [(json!("5m0s"), Some(300)), (json!(5_000_000_000_i64), Some(5)), (json!("1h1m1s"), Some(3661))];
+        for (value, expected) in cases {
+            assert_eq!(seconds(&value), expected);
+        }
+        assert_eq!((seconds(&json!("soon")), seconds(&json!(null)), seconds(&json!("5"))), (None, None, None));
+    }
+}

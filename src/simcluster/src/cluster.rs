@@ -10,7 +10,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
-use crate::controllers::{disruption, endpoints, garbage, namespace, node_lifecycle, service_account, volumes, workloads};
+use crate::controllers::{disruption, endpoints, ephemeral, garbage, namespace, node_lifecycle, service_account, volumes, workloads};
 use crate::kubelet::agent::Agent;
 use crate::kubelet::{Images, Logs, NodeSpec, Prober};
 use crate::owners::Owners;
@@ -162,6 +162,7 @@ impl Builder {
         node_lifecycle::start(&shared);
         workloads::start(&shared);
         endpoints::start(&shared);
+        ephemeral::start(&shared);
         disruption::start(&shared);
         volumes::start(&shared, storage_classes);
         service_account::start(&shared, root_certificate);

@@ -2,6 +2,7 @@
 
 pub(crate) mod disruption;
 pub(crate) mod endpoints;
+pub(crate) mod ephemeral;
 pub(crate) mod garbage;
 pub(crate) mod namespace;
 pub(crate) mod node_lifecycle;

@@ -61,6 +61,10 @@ pub(super) struct Worker {
     written: Written,
     volumes_ready: bool,
     setup_at: Option<Instant>,
+    /// When a status that could not be written is tried again.
+    write_at: Option<Instant>,
+    /// When [`Worker::advance`] last looked: what was due then is done, or waits for something else.
+    looked: Instant,
     setup_pause: Duration,
     /// When the pod was asked to end, everything is killed at this time.
     terminate_at: Option<Instant>,
@@ -123,6 +127,8 @@ impl Worker {
             written: Written::default(),
             volumes_ready: false,
             setup_at: None,
+            write_at: None,
+            looked: Instant::now(),
             setup_pause: SETUP_RETRY,
             terminate_at: None,
             active_until,
@@ -205,8 +211,8 @@ impl Worker {
             return (!self.removed).then(|| Instant::now() + SETUP_RETRY);
         }
         let slots = self.slots.iter().flat_map(|slot| [slot.next_start, slot.ready_at, slot.kill_at]).flatten();
-        let ends = [self.terminate_at, self.active_until.filter(|_| self.failed.is_none()), self.setup_at];
-        slots.chain(ends.into_iter().flatten()).min()
+        let ends = [self.terminate_at, self.active_until.filter(|_| self.failed.is_none()), self.setup_at, self.write_at];
+        slots.chain(ends.into_iter().flatten()).filter(|at| *at > self.looked).min()
     }
 
     fn policy(&self) -> &str {
@@ -228,6 +234,8 @@ impl Worker {
     /// Does everything that can be done now.
     async fn advance(&mut self) {
         let now = Instant::now();
+        self.looked = now;
+        self.write_at = None;
         if self.active_until.is_some_and(|until| until <= now) && self.failed.is_none() && !pods::is_terminal(&self.pod) {
             let message = "Pod was active on the node longer than the specified deadline".to_owned();
             self.failed = Some(("DeadlineExceeded", message));
@@ -383,7 +391,7 @@ impl Worker {
             Err(error) if error.is_not_found() || error.code() == 409 => true,
             Err(error) => {
                 tracing::debug!(%error, pod = %self.key, "status not written");
-                self.setup_at = Some(Instant::now() + SETUP_RETRY);
+                self.write_at = Some(Instant::now() + SETUP_RETRY);
                 false
             }
         }

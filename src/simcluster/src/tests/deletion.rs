@@ -135,3 +135,42 @@ async fn an_owner_must_have_the_right_uid() {
     world.until_gone(&path("child")).await;
     assert!(world.get(&path("owner")).await.is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_is_due_does_not_hold_up_the_end() {
+    let images = stubborn().exit("crash", 1);
+    let world = World::start(1, |builder| builder.images(images)).await;
+    let spec = json!({"containers": [{"name": "c", "image": "crash"}, {"name": "s", "image": "stubborn"}]});
+    let path = world.pod("p", spec).await;
+    world.until(&path, |pod| pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff").await;
+    let before = world.elapsed();
+    world.delete(&path, json!({})).await;
+    world.until_gone(&path).await;
+    assert_eq!(world.since(before), 30);
+}
+
+/// The writes of a pod's life: what changed it, in order.
+#[tokio::test(start_paused = true)]
+async fn a_life_takes_few_writes_and_an_idle_cluster_none() {
+    let world = World::start(2, |builder| builder.container_events(false)).await;
+    let path = world.pod("p", one("nginx")).await;
+    world.until(&path, |pod| phase(pod) == "Running").await;
+    let version = async || -> u64 {
+        let list = world.get("/api/v1/namespaces").await.unwrap();
+        list["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
+    };
+    let settled = version().await;
+    tokio::time::sleep(Duration::from_secs(95)).await;
+    let idle = version().await - settled;
+    assert!(idle <= 2 * 10, "two leases, renewed every ten seconds: {idle}");
+    let before = version().await;
+    world.pod("q", one("nginx")).await;
+    world.until(&format!("{}/q", pods()), |pod| phase(pod) == "Running").await;
+    let born = version().await - before;
+    assert_eq!(born, 4, "created, bound, its event, running");
+    let before = version().await;
+    world.delete(&format!("{}/q", pods()), json!({})).await;
+    world.until_gone(&format!("{}/q", pods())).await;
+    let died = version().await - before;
+    assert_eq!(died, 5, "marked, its event, ended, its grace period shortened, removed");
+}

@@ -107,3 +107,16 @@ async fn claims_take_the_smallest_free_volume_or_say_why_not() {
     world.until("/api/v1/persistentvolumes/small", |volume| phase(volume) == "Released").await;
     assert!(world.get(&format!("{}/none", pods())).await.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_bring_claims_along() {
+    let world = world(1).await;
+    let mut spec = one("nginx");
+    let template = json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    spec["volumes"] = json!([{"name": "v", "ephemeral": {"volumeClaimTemplate": template}}]);
+    let pod = world.pod("p", spec).await;
+    world.until(&pod, |pod| phase(pod) == "Running").await;
+    world.until(&format!("{CLAIMS}/p-v"), |claim| phase(claim) == "Bound").await;
+    world.delete(&pod, json!({})).await;
+    world.until_gone(&format!("{CLAIMS}/p-v")).await;
+}

@@ -46,7 +46,8 @@ const LISTED: &[&str] = &[
 /// The document at a path that needs no authentication, if it is one.
 pub fn document(path: &str) -> Option<Value> {
     let base = format!("/apis/{GROUP}");
-    let versions: Vec<Value> = VERSIONS.iter().map(|version| json!({"groupVersion": format!("{GROUP}/{version}"), "version": version})).collect();
+    let versions: Vec<Value> =
+        VERSIONS.iter().map(|version| json!({"groupVersion": format!("{GROUP}/{version}"), "version": version})).collect();
     let group = json!({
         "kind": "APIGroup", "apiVersion": "v1",
         // Misspelt upstream too; clients read the preferred version only.
@@ -68,14 +69,18 @@ pub fn document(path: &str) -> Option<Value> {
         "/openapi/v3" => {
             let paths: serde_json::Map<String, Value> = VERSIONS
                 .iter()
-                .map(|version| (format!("apis/{GROUP}/{version}"), json!({"serverRelativeURL": format!("/openapi/v3/apis/{GROUP}/{version}")})))
+                .map(|version| {
+                    (format!("apis/{GROUP}/{version}"), json!({"serverRelativeURL": format!("/openapi/v3/apis/{GROUP}/{version}")}))
+                })
                 .collect();
             Some(json!({"paths": paths}))
         }
         path => {
             if let Some(version) = VERSIONS.iter().find(|version| path == format!("{base}/{version}")) {
                 let resources: Vec<Value> = LISTED.iter().map(|name| resource(name)).collect();
-                return Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{GROUP}/{version}"), "resources": resources}));
+                return Some(
+                    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{GROUP}/{version}"), "resources": resources}),
+                );
             }
             let documented = VERSIONS.iter().any(|version| path == format!("/openapi/v3/apis/{GROUP}/{version}"));
             documented.then(|| json!({"openapi": "3.0.0", "info": {"title": "KubeVirt subresources", "version": "v1"}, "paths": {}}))

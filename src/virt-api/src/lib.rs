@@ -15,6 +15,7 @@ mod node;
 mod review;
 mod server;
 mod subresources;
+mod verbs;
 mod webhooks;
 
 use runtime::{Deps, FileError, tls::TlsError};

@@ -92,7 +92,8 @@ impl NodeClient {
     async fn send(&self, node: &str, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Result<Response<Incoming>, Refusal> {
         let ip = self.handler_address(node).await?;
         let address = if ip.contains(':') { format!("[{ip}]:{}", self.port) } else { format!("{ip}:{}", self.port) };
-        let tls = TlsClient::new(&self.authorities().await?, Some(&self.identity), &["http/1.1"], &self.deps.clock).map_err(Refusal::internal)?;
+        let tls =
+            TlsClient::new(&self.authorities().await?, Some(&self.identity), &["http/1.1"], &self.deps.clock).map_err(Refusal::internal)?;
         let stream = self.deps.net.dial(&address).await.map_err(Refusal::internal)?;
         let stream = tls.connect(SERVER_NAME, stream).await.map_err(Refusal::internal)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Refusal::internal)?;

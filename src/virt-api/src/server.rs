@@ -115,7 +115,8 @@ impl Server {
             return answer::json(&document);
         }
         let base = format!("/apis/{}/", discovery::GROUP);
-        let service = path.strip_prefix(&base).and_then(|rest| rest.split_once('/')).filter(|(version, _)| discovery::VERSIONS.contains(version));
+        let service =
+            path.strip_prefix(&base).and_then(|rest| rest.split_once('/')).filter(|(version, _)| discovery::VERSIONS.contains(version));
         match service {
             Some((_, "version")) => return answer::json(&discovery::version()),
             Some((_, "healthz")) => return self.health().await,
@@ -140,7 +141,9 @@ impl Server {
         match self.context.deps.client.apiserver_version().await {
             Ok(version) => {
                 let revision = self.context.config().resource_version().to_owned();
-                answer::json(&json!({"apiserver": {"connectivity": "ok", "version": version.git_version}, "config-resource-version": revision}))
+                answer::json(
+                    &json!({"apiserver": {"connectivity": "ok", "version": version.git_version}, "config-resource-version": revision}),
+                )
             }
             Err(error) => {
                 let refusal = Refusal::internal(&error);

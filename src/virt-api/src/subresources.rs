@@ -3,6 +3,7 @@
 use crate::answer::{self, Answer};
 use crate::authorize::Attributes;
 use crate::context::Context;
+use crate::verbs;
 use api::v1::{VirtualMachine, VirtualMachineInstance};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -32,6 +33,11 @@ pub async fn handle(cx: &Context, wanted: &Attributes, request: Request<Incoming
     let method = request.method().clone();
     match (wanted.resource.as_str(), wanted.subresource.as_str(), &method) {
         ("virtualmachines", "start" | "stop" | "restart", &Method::PUT) => put(vm_verb(cx, wanted, request).await, StatusCode::ACCEPTED),
+        (_, "addvolume" | "removevolume", &Method::PUT) => put(verbs::change_volumes(cx, wanted, request).await, StatusCode::ACCEPTED),
+        ("virtualmachines", "migrate", &Method::PUT) => put(verbs::migrate(cx, wanted, request).await, StatusCode::ACCEPTED),
+        (_, "evacuate/cancel", &Method::PUT) => put(verbs::cancel_evacuation(cx, wanted, request).await, StatusCode::OK),
+        ("virtualmachines", "expand-spec", &Method::GET) => verbs::expand_stored(cx, wanted).await,
+        ("expand-vm-spec", "", &Method::PUT) => verbs::expand_given(cx, wanted, request).await,
         ("virtualmachineinstances", "console" | "vnc", &Method::GET) => match stream(cx, wanted, request).await {
             Ok(upgraded) => upgraded,
             Err(refusal) => answer::status(&refusal),
@@ -41,7 +47,9 @@ pub async fn handle(cx: &Context, wanted: &Attributes, request: Request<Incoming
                 Ok(body) => answer::with(StatusCode::OK, "application/json", body),
                 Err(refusal) => answer::read_failure(&refusal),
             },
-            Some(verb) if !verb.reads() && method == Method::PUT => put(node_verb(cx, wanted, verb, request).await.map(drop), StatusCode::OK),
+            Some(verb) if !verb.reads() && method == Method::PUT => {
+                put(node_verb(cx, wanted, verb, request).await.map(drop), StatusCode::OK)
+            }
             _ => unserved(wanted, &method),
         },
         _ => unserved(wanted, &method),
@@ -61,7 +69,8 @@ fn unserved(wanted: &Attributes, method: &Method) -> Answer {
     answer::status(&Refusal { code: 501, reason: "NotImplemented", message })
 }
 
-async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
+/// The whole body of a request.
+pub(crate) async fn read_body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
     let body = Limited::new(request.into_body(), LONGEST_BODY).collect().await;
     body.map(http_body_util::Collected::to_bytes).map_err(|error| Refusal::bad_request(error.to_string()))
 }
@@ -70,12 +79,11 @@ fn options(body: &Bytes) -> Result<Options, Refusal> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Options::default());
     }
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad_request(format!("Can not unmarshal Request body to struct, error: {error}")))
+    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("Can not unmarshal Request body to struct, error: {error}")))
 }
 
 async fn vm_verb(cx: &Context, wanted: &Attributes, request: Request<Incoming>) -> Result<(), Refusal> {
-    let options = options(&body(request).await?)?;
+    let options = options(&read_body(request).await?)?;
     let vm = cx.vm(&wanted.namespace, &wanted.name).await?;
     let vmi = cx.find_vmi(&wanted.namespace, &wanted.name).await?;
     let effects = match wanted.subresource.as_str() {
@@ -84,24 +92,25 @@ async fn vm_verb(cx: &Context, wanted: &Attributes, request: Request<Incoming>) 
         _ => subresource::restart(&vm, vmi.as_ref(), options.grace_period_seconds)?,
     };
     for effect in effects {
-        carry_out(cx, wanted, effect, &options).await?;
+        carry_out(cx, wanted, effect, options.dry_run.iter().any(|stage| stage == "All")).await?;
     }
     Ok(())
 }
 
-async fn carry_out(cx: &Context, wanted: &Attributes, effect: Effect, options: &Options) -> Result<(), Refusal> {
+/// Does what was decided; a dry run is handed to the API server.
+pub(crate) async fn carry_out(cx: &Context, wanted: &Attributes, effect: Effect, dry_run: bool) -> Result<(), Refusal> {
     let client = cx.deps.client.clone();
-    let vms: Api<VirtualMachine> = Api::namespaced(client.clone(), &wanted.namespace);
-    let vmis: Api<VirtualMachineInstance> = Api::namespaced(client, &wanted.namespace);
-    let params = PatchParams { dry_run: options.dry_run.iter().any(|stage| stage == "All"), ..PatchParams::default() };
+    let machines: Api<VirtualMachine> = Api::namespaced(client.clone(), &wanted.namespace);
+    let instances: Api<VirtualMachineInstance> = Api::namespaced(client, &wanted.namespace);
+    let params = PatchParams { dry_run, ..PatchParams::default() };
     let operations = |patch: Vec<Value>| -> Result<Patch<()>, Refusal> {
         serde_json::from_value(Value::Array(patch)).map(Patch::Json).map_err(Refusal::internal)
     };
     let name = wanted.name.as_str();
     let done = match effect {
-        Effect::PatchVm(patch) => vms.patch(name, &params, &operations(patch)?).await.map(drop),
-        Effect::PatchVmStatus(patch) => vms.patch_status(name, &params, &operations(patch)?).await.map(drop),
-        Effect::PatchVmi(patch) => vmis.patch(name, &params, &operations(patch)?).await.map(drop),
+        Effect::PatchVm(patch) => machines.patch(name, &params, &operations(patch)?).await.map(drop),
+        Effect::PatchVmStatus(patch) => machines.patch_status(name, &params, &operations(patch)?).await.map(drop),
+        Effect::PatchVmi(patch) => instances.patch(name, &params, &operations(patch)?).await.map(drop),
         Effect::CallNode(_) => Ok(()),
     };
     done.map_err(|error| match answer::refusal(&error) {
@@ -112,7 +121,7 @@ async fn carry_out(cx: &Context, wanted: &Attributes, effect: Effect, options: &
 }
 
 async fn node_verb(cx: &Context, wanted: &Attributes, verb: NodeVerb, request: Request<Incoming>) -> Result<Bytes, Refusal> {
-    let body = body(request).await?;
+    let body = read_body(request).await?;
     let vmi = cx.vmi(&wanted.namespace, &wanted.name).await?;
     if verb == NodeVerb::Unpause {
         refuse_in_snapshot(cx, wanted).await?;

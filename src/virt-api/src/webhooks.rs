@@ -3,12 +3,13 @@
 use crate::answer::{self, Answer};
 use crate::context::Context;
 use crate::review::{self, Review, Verdict};
-use admission::review::{Known, Need, Stop};
-use admission::{Denial, Seeds};
+use admission::review::{self as review_request, Known, Need, Stop};
+use admission::{Denial, EvictionAnswer, Seeds};
+use api::v1::VirtualMachineInstance;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::{Api, Client};
@@ -74,8 +75,10 @@ async fn judge(cx: &Context, direction: Direction, review: &Review) -> Result<Ve
                 mutated.map(|mutated| Verdict::Mutated(mutated.object, mutated.warnings))
             }
             Direction::Validate => admission::review::validate(&question, &config, &known).map(Verdict::Allowed),
-            // Evictions of launcher pods are judged together with the evacuations that they start.
-            Direction::Evict => Ok(Verdict::Allowed(Vec::new())),
+            Direction::Evict => match admission::review::evict(&question, &config, &known) {
+                Ok(judged) => return evict(cx, &question, &known, judged).await,
+                Err(stop) => Err(stop),
+            },
         };
         match decided {
             Ok(verdict) => return Ok(verdict),
@@ -89,8 +92,28 @@ async fn judge(cx: &Context, direction: Direction, review: &Review) -> Result<Ve
     Err(Denial::with_code(500, "the review needs more look-ups than any rule has"))
 }
 
+/// Carries an eviction's verdict out: an instance that can leave its node is marked, and the pod stays until it has left (PE9).
+async fn evict(cx: &Context, question: &review_request::Request<'_>, known: &Known, judged: EvictionAnswer) -> Result<Verdict, Denial> {
+    let (node, message, descheduler) = match judged {
+        EvictionAnswer::Allow => return Ok(Verdict::Allowed(Vec::new())),
+        EvictionAnswer::Deny(message) => return Err(Denial::with_code(429, message)),
+        EvictionAnswer::Mark { node, message, descheduler } => (node, message, descheduler),
+    };
+    let failed = |why: String| Denial::with_code(429, format!("kubevirt failed marking the vmi for eviction: {why}"));
+    let Some(vmi) = known.find::<VirtualMachineInstance>("VirtualMachineInstance") else { return Err(failed("it is gone".to_owned())) };
+    let mut marked = vmi.clone();
+    admission::review::mark_for_evacuation(&mut marked, &node, descheduler);
+    let patch = json_patch::diff(&json!(vmi), &json!(marked));
+    let dry_run = question.object.pointer("/deleteOptions/dryRun/0").and_then(Value::as_str) == Some("All");
+    let api: Api<VirtualMachineInstance> = Api::namespaced(cx.deps.client.clone(), vmi.metadata.namespace.as_deref().unwrap_or_default());
+    let params = PatchParams { dry_run, ..PatchParams::default() };
+    let name = vmi.metadata.name.as_deref().unwrap_or_default();
+    api.patch(name, &params, &Patch::Json::<()>(patch)).await.map_err(|error| failed(error.to_string()))?;
+    Err(Denial::with_code(429, message))
+}
+
 /// The objects a rule has to see; those that many reviews ask for come from a watch.
-async fn look_up(cx: &Context, need: &Need) -> Result<Vec<Value>, Denial> {
+pub(crate) async fn look_up(cx: &Context, need: &Need) -> Result<Vec<Value>, Denial> {
     if need.kind == "VirtualMachineInstancePreset" && need.name.is_none() {
         return Ok(cx.presets.in_namespace(&need.namespace).iter().map(|preset| json!(preset.as_ref())).collect());
     }
@@ -109,7 +132,11 @@ async fn look_up(cx: &Context, need: &Need) -> Result<Vec<Value>, Denial> {
 fn api(client: &Client, need: &Need) -> Api<DynamicObject> {
     let (group, version) = need.api_version.rsplit_once('/').unwrap_or(("", need.api_version));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, need.kind));
-    if need.namespace.is_empty() { Api::all_with(client.clone(), &resource) } else { Api::namespaced_with(client.clone(), &need.namespace, &resource) }
+    if need.namespace.is_empty() {
+        Api::all_with(client.clone(), &resource)
+    } else {
+        Api::namespaced_with(client.clone(), &need.namespace, &resource)
+    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,12 @@ impl Known {
         self.found.insert(need, objects);
     }
 
+    /// The first object of a kind among those looked up.
+    pub fn find<T: DeserializeOwned>(&self, kind: &str) -> Option<T> {
+        let mut found = self.found.iter().filter(|(need, _)| need.kind == kind).flat_map(|(_, objects)| objects);
+        found.next().and_then(|object| decode(object).ok())
+    }
+
     fn look(&self, need: Need) -> Result<&[Value], Stop> {
         self.found.get(&need).map(Vec::as_slice).ok_or(Stop::Need(need))
     }

@@ -3,11 +3,15 @@
 //! Flow: virt-api reads the objects, asks here, and carries the [`Effect`]s out in order. Guarantees: pure; a refusal has
 //! no effect; every patch tests what it replaces, so a concurrent change surfaces as a conflict instead of being lost.
 
+mod moves;
 mod vm;
 mod vmi;
+mod volumes;
 
 pub use vm::{restart, start, stop};
+pub use moves::{cancel_evacuation, migrate};
 pub use vmi::{NodeVerb, node_verb, stream};
+pub use volumes::{VolumeChange, change_vm_volumes, change_vmi_volumes};
 
 use api::v1::VirtualMachineInstance;
 use serde_json::{Value, json};

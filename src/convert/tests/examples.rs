@@ -168,6 +168,7 @@ fn domain(example: &Example) -> String {
         mem_balloon_stats_period: 10,
         efi: convert::domain::efi::firmware(vmi, architecture, directory, &present, false).unwrap(),
         interface_attachments: convert::domain::interface_attachments(vmi, &example.config),
+        host_devices: convert::domain::host_devices::generic(vmi, &mut pools).unwrap(),
         gpus: convert::domain::host_devices::gpus(vmi, &mut pools).unwrap(),
         ..convert::domain::Context::default()
     };

@@ -20,12 +20,7 @@ fn annotation(object: &Value) -> Option<&str> {
 }
 
 /// The conflicts that are not about fields which kubectl applied client-side and which still have the applied value.
-pub(super) fn remaining_conflicts(
-    live: &Value,
-    conflicts: &[Conflict],
-    who: &Manager,
-    schema: Option<&Schema>,
-) -> Vec<Conflict> {
+pub(super) fn remaining_conflicts(live: &Value, conflicts: &[Conflict], who: &Manager, schema: Option<&Schema>) -> Vec<Conflict> {
     let last = annotation(live).filter(|_| who.name == KUBECTL).and_then(|text| serde_json::from_str::<Value>(text).ok());
     let Some(last) = last else { return conflicts.to_vec() };
     let kind = Type::of(schema);
@@ -33,10 +28,7 @@ pub(super) fn remaining_conflicts(
         return conflicts.to_vec();
     }
     let compared = Comparison::between(kind, &last, live);
-    let allowed = typed::field_set(kind, &last)
-        .difference(&compared.modified)
-        .difference(&compared.added)
-        .difference(&compared.removed);
+    let allowed = typed::field_set(kind, &last).difference(&compared.modified).difference(&compared.added).difference(&compared.removed);
     conflicts.iter().filter(|conflict| !allowed.has(&conflict.path.0)).cloned().collect()
 }
 
@@ -53,8 +45,7 @@ pub(super) fn refresh(object: &mut Value, applied: &Value, who: &Manager) {
         }
     }
     let text = format!("{applied}\n");
-    let Some(Value::Object(annotations)) = object.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"))
-    else {
+    let Some(Value::Object(annotations)) = object.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations")) else {
         return;
     };
     annotations.insert(ANNOTATION.to_owned(), Value::from(text));

@@ -105,8 +105,7 @@ impl Managed {
             }
             let set = match entry.get("fieldsV1") {
                 None | Some(Value::Null) => FieldSet::new(),
-                Some(fields) => FieldSet::from_fields_v1(fields)
-                    .map_err(|why| format!("error decoding set from FieldsV1: {why}"))?,
+                Some(fields) => FieldSet::from_fields_v1(fields).map_err(|why| format!("error decoding set from FieldsV1: {why}"))?,
             };
             let identity = Identity {
                 manager: text(entry, "manager").to_owned(),

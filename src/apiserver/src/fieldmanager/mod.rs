@@ -174,12 +174,8 @@ fn own_changes(managed: &mut Managed, live: &Value, new: &Value, who: &Manager, 
     let compared = all.map(|set| who.tracked.keep(set));
     let changed = compared.changed();
     for entry in managed.0.values_mut() {
-        if !changed.is_empty() {
-            entry.set = entry.set.difference(&changed);
-        }
-        if !compared.removed.is_empty() {
-            entry.set = entry.set.difference(&compared.removed);
-        }
+        entry.set.subtract(&changed);
+        entry.set.subtract(&compared.removed);
     }
     managed.drop_empty();
     let own = changed.difference(&server_written());
@@ -207,9 +203,7 @@ fn same_but_owners(a: &Value, b: &Value) -> bool {
         let (a, b) = (a.and_then(Value::as_object), b.and_then(Value::as_object));
         let fields = |map: Option<&Map<String, Value>>| map.map_or(0, |map| map.keys().filter(|name| !ignored(name)).count());
         fields(a) == fields(b)
-            && a.into_iter().flatten().filter(|(name, _)| !ignored(name)).all(|(name, value)| {
-                b.and_then(|b| b.get(name)) == Some(value)
-            })
+            && a.into_iter().flatten().filter(|(name, _)| !ignored(name)).all(|(name, value)| b.and_then(|b| b.get(name)) == Some(value))
     };
     a.len() == b.len()
         && a.iter().all(|(name, value)| match name.as_str() {
@@ -225,13 +219,7 @@ fn same_but_owners(a: &Value, b: &Value) -> bool {
 /// # Errors
 /// 400 for another kind or version and for `managedFields` in the configuration; 500 (as upstream) when it does not fit the
 /// schema; 409 with one cause a field for conflicts.
-pub fn apply(
-    live: Option<&Value>,
-    applied: &Value,
-    who: &Manager,
-    force: bool,
-    schema: Option<&Schema>,
-) -> Result<Value, ApiError> {
+pub fn apply(live: Option<&Value>, applied: &Value, who: &Manager, force: bool, schema: Option<&Schema>) -> Result<Value, ApiError> {
     let text = |name: &str| applied.get(name).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (text("apiVersion"), text("kind"));
     let (group, short) = parse_api_version(version).unwrap_or(("", version));
@@ -240,20 +228,14 @@ pub fn apply(
     if version != who.api_version || kind.is_empty() || expected_kind.is_some_and(|expected| expected != kind) {
         return Err(ApiError::bad_request(format!("invalid object type: {gvk}")));
     }
-    let mut managed = Managed::decode(live.and_then(managed_fields))
-        .map_err(|why| plain_error(format!("failed to decode managed fields: {why}")))?;
+    let mut managed =
+        Managed::decode(live.and_then(managed_fields)).map_err(|why| plain_error(format!("failed to decode managed fields: {why}")))?;
     if managed_fields(applied).is_some_and(|list| !list.is_null()) {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
-    let metadata = |name: &str| {
-        applied.get("metadata").and_then(|metadata| metadata.get(name)).and_then(Value::as_str).unwrap_or_default()
-    };
+    let metadata = |name: &str| applied.get("metadata").and_then(|metadata| metadata.get(name)).and_then(Value::as_str).unwrap_or_default();
     check::check(Type::of(schema), applied).map_err(|why| {
-        plain_error(format!(
-            "failed to create typed patch object ({}/{}; {gvk}): {why}",
-            metadata("namespace"),
-            metadata("name")
-        ))
+        plain_error(format!("failed to create typed patch object ({}/{}; {gvk}): {why}", metadata("namespace"), metadata("name")))
     })?;
     let bare_live = live.map(|live| {
         let mut live = live.clone();
@@ -327,7 +309,8 @@ fn merge_applied(
         if !force {
             conflicts.extend(contested.paths().into_iter().map(|path| Conflict { owner: identity.clone(), path }));
         }
-        entry.set = entry.set.difference(&contested).difference(&compared.removed);
+        entry.set.subtract(&contested);
+        entry.set.subtract(&compared.removed);
     }
     if !conflicts.is_empty() {
         return Err(conflicts);

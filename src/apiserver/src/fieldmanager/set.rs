@@ -330,6 +330,19 @@ impl FieldSet {
         result
     }
 
+    /// Takes the paths of another set out of this one; costs as much as the other is large.
+    pub fn subtract(&mut self, other: &Self) {
+        for (element, theirs) in &other.nodes {
+            if let Some(mine) = self.nodes.get_mut(element) {
+                mine.member &= !theirs.member;
+                mine.children.subtract(&theirs.children);
+                if mine.is_empty() {
+                    self.nodes.remove(element);
+                }
+            }
+        }
+    }
+
     /// Paths of this one that are neither in the other nor below a member of it.
     #[must_use]
     pub fn recursive_difference(&self, other: &Self) -> Self {

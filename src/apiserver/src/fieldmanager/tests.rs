@@ -176,9 +176,7 @@ fn conflicts_name_owner_and_field() {
 #[test]
 fn fields_are_shared_taken_and_given_up() {
     let mut world = World::new();
-    world
-        .applied("one", false, &widget(json!({"size": 3, "parts": [{"name": "p", "count": 2}], "tags": ["t1", "t2"]})))
-        .unwrap();
+    world.applied("one", false, &widget(json!({"size": 3, "parts": [{"name": "p", "count": 2}], "tags": ["t1", "t2"]}))).unwrap();
     world.applied("two", false, &widget(json!({"size": 3, "parts": [{"name": "q"}], "tags": ["t3"]}))).unwrap();
     assert_eq!(world.spec()["tags"], json!(["t1", "t2", "t3"]));
     let error = world.applied("one", false, &widget(json!({"size": 7}))).unwrap_err();
@@ -251,8 +249,7 @@ fn status_has_its_own_entries() {
     let merged = apply(world.live.as_ref(), &third, &status("other"), false, Some(&world.schema)).unwrap();
     world.store(merged);
     let merged =
-        apply(world.live.as_ref(), &object(json!({}), json!({"phase": "Up"})), &status("ctl"), false, Some(&world.schema))
-            .unwrap();
+        apply(world.live.as_ref(), &object(json!({}), json!({"phase": "Up"})), &status("ctl"), false, Some(&world.schema)).unwrap();
     world.store(merged);
     assert_eq!(world.live.as_ref().unwrap()["status"], json!({"phase": "Up", "conditions": [condition("Paused", "False")]}));
 }
@@ -268,10 +265,7 @@ fn owners_can_be_forgotten(#[case] list: Value) {
     world.updated("any", |object| object["spec"]["size"] = json!(4));
     assert!(world.owners().is_empty(), "an object without owners stays without");
     let error = world.applied("fresh", false, &widget(json!({"size": 9}))).unwrap_err();
-    assert_eq!(
-        error.message,
-        "Apply failed with 1 conflict: conflict with \"before-first-apply\" using example.dev/v1: .spec.size"
-    );
+    assert_eq!(error.message, "Apply failed with 1 conflict: conflict with \"before-first-apply\" using example.dev/v1: .spec.size");
 }
 
 #[rstest]
@@ -440,6 +434,9 @@ proptest! {
         prop_assert_eq!(a.intersection(&b), b.intersection(&a));
         prop_assert_eq!(a.difference(&b).union(&a.intersection(&b)), a.clone());
         prop_assert!(a.difference(&b).intersection(&b).is_empty());
+        let mut less = a.clone();
+        less.subtract(&b);
+        prop_assert_eq!(less, a.difference(&b));
         prop_assert_eq!(a.difference(&b.union(&c)), a.difference(&b).difference(&c));
         prop_assert!(a.recursive_difference(&a).is_empty());
         prop_assert!(a.paths().iter().all(|path| a.has(&path.0) && (b.has(&path.0) != a.difference(&b).has(&path.0))));

@@ -182,16 +182,13 @@ fn own_changes(managed: &mut Managed, live: &Value, new: &Value, who: &Manager, 
     if own.is_empty() {
         return;
     }
-    match managed.0.get_mut(writer) {
-        Some(entry) => {
-            entry.set.extend(&own);
-            entry.api_version.clone_from(&who.api_version);
-            entry.time.clone_from(&who.time);
-        }
-        None => {
-            let entry = Entry { set: own, api_version: who.api_version.clone(), time: who.time.clone() };
-            managed.0.insert(writer.clone(), entry);
-        }
+    if let Some(entry) = managed.0.get_mut(writer) {
+        entry.set.extend(&own);
+        entry.api_version.clone_from(&who.api_version);
+        entry.time.clone_from(&who.time);
+    } else {
+        let entry = Entry { set: own, api_version: who.api_version.clone(), time: who.time.clone() };
+        managed.0.insert(writer.clone(), entry);
     }
 }
 

@@ -70,6 +70,7 @@ fn status(name: &str) -> Manager {
     Manager { subresource: "status".to_owned(), tracked: Tracked::only(&["status"]), ..who(name, Operation::Apply) }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "called with literals")]
 fn widget(spec: Value) -> Value {
     json!({"apiVersion": "example.dev/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec})
 }
@@ -399,7 +400,9 @@ fn element() -> impl Strategy<Value = PathElement> {
 fn field_set() -> impl Strategy<Value = FieldSet> {
     prop::collection::vec(prop::collection::vec(element(), 1..4), 0..8).prop_map(|paths| {
         let mut set = FieldSet::new();
-        paths.iter().for_each(|path| set.insert(path));
+        for path in &paths {
+            set.insert(path);
+        }
         set
     })
 }

@@ -31,7 +31,7 @@ struct Parser<'a> {
     depth: usize,
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     fn eat(&mut self, prefix: &str) -> bool {
         match self.text.strip_prefix(prefix) {
             Some(rest) => {
@@ -216,10 +216,7 @@ impl<'a> Parser<'a> {
         if self.text.starts_with('.') {
             return Ok(Operand::Path { steps: self.steps()?, absolute: false });
         }
-        let end = self
-            .text
-            .find(|c: char| matches!(c, ')' | ']' | ' ' | '=' | '!' | '<' | '>'))
-            .unwrap_or(self.text.len());
+        let end = self.text.find([')', ']', ' ', '=', '!', '<', '>']).unwrap_or(self.text.len());
         let (word, rest) = self.text.split_at_checked(end).unwrap_or((self.text, ""));
         let value = match word {
             "true" => Value::from(true),

@@ -22,9 +22,7 @@ pub(super) fn check(schema: &Schema, value: &Value) -> Result<(), String> {
             }
             Ok(())
         }
-        (Some(JsonType::Object), other) if schema.properties.is_empty() => {
-            Err(format!("cannot restore map from {}", go_kind(other)))
-        }
+        (Some(JsonType::Object), other) if schema.properties.is_empty() => Err(format!("cannot restore map from {}", go_kind(other))),
         (Some(JsonType::Object), other) => Err(format!("cannot restore struct from: {}", go_kind(other))),
         (Some(JsonType::Array), Value::Array(items)) => match schema.element() {
             Some(element) => items.iter().try_for_each(|item| check(element, item)),
@@ -61,8 +59,14 @@ pub(crate) fn is_text_union(schema: &Schema) -> bool {
     matches!(
         schema.definition_kind(),
         Some(
-            "Quantity" | "IntOrString" | "JSON" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrStringArray"
-                | "RawExtension" | "FieldsV1"
+            "Quantity"
+                | "IntOrString"
+                | "JSON"
+                | "JSONSchemaPropsOrBool"
+                | "JSONSchemaPropsOrArray"
+                | "JSONSchemaPropsOrStringArray"
+                | "RawExtension"
+                | "FieldsV1"
         )
     )
 }

@@ -109,15 +109,9 @@ fn merge_map(mut original: Object, mut patch: Object, schema: Option<&Schema>) -
         let merged = match (original.remove(&name), value) {
             (Some(Value::Object(current)), Value::Object(value)) => {
                 let field = field(schema, &name);
-                if field.strategy.replace {
-                    Value::Object(value)
-                } else {
-                    Value::Object(merge_map(current, value, field.schema)?)
-                }
+                if field.strategy.replace { Value::Object(value) } else { Value::Object(merge_map(current, value, field.schema)?) }
             }
-            (Some(Value::Array(current)), Value::Array(value)) => {
-                Value::Array(merge_list(current, value, field(schema, &name))?)
-            }
+            (Some(Value::Array(current)), Value::Array(value)) => Value::Array(merge_list(current, value, field(schema, &name))?),
             (_, value) => added(value),
         };
         // An empty map is not written; an empty struct behind a pointer (`emptyDir: {}`) is.
@@ -141,9 +135,7 @@ fn added(value: Value) -> Value {
                 .map(|(name, value)| (name, added(value)))
                 .collect(),
         ),
-        Value::Array(items) => Value::Array(
-            items.into_iter().filter(|item| item.get(PATCH).is_none()).map(added).collect(),
-        ),
+        Value::Array(items) => Value::Array(items.into_iter().filter(|item| item.get(PATCH).is_none()).map(added).collect()),
         other => other,
     }
 }
@@ -347,8 +339,7 @@ fn arrange(merged: Vec<Value>, order: &[Value], server: &[Value], key: &str) -> 
         return Err(no_merge_key(item, key));
     }
     let place = |list: &[Value], item: &Value| list.iter().position(|other| identical(item, other, key));
-    let (mut ordered, mut own): (Vec<Value>, Vec<Value>) =
-        merged.into_iter().partition(|item| place(order, item).is_some());
+    let (mut ordered, mut own): (Vec<Value>, Vec<Value>) = merged.into_iter().partition(|item| place(order, item).is_some());
     ordered.sort_by_key(|item| place(order, item));
     own.sort_by_key(|item| place(server, item).unwrap_or(usize::MAX));
     let mut result = Vec::with_capacity(ordered.len() + own.len());

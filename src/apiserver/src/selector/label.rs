@@ -6,8 +6,8 @@ use std::fmt;
 use serde_json::Value;
 
 use super::lexer::{Token, tokens};
-use crate::error::{ApiError, FieldError};
 use super::names::{label_value_problems, qualified_name_problems};
+use crate::error::{ApiError, FieldError};
 
 /// How a label is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,10 +148,7 @@ impl LabelSelector {
                 "Exists" => Operator::Exists,
                 "DoesNotExist" => Operator::DoesNotExist,
                 other => {
-                    return Err(ApiError::bad_request(format!(
-                        "{} is not a valid label selector operator",
-                        crate::error::go_quote(other)
-                    )));
+                    return Err(ApiError::bad_request(format!("{} is not a valid label selector operator", crate::error::go_quote(other))));
                 }
             };
             let values = expression
@@ -195,16 +192,12 @@ fn requirement(key: &str, operator: Operator, values: BTreeSet<String>, exact: b
     errors.extend(key_error(key, "key"));
     let list = || Value::from(values.iter().cloned().collect::<Vec<_>>());
     match operator {
-        Operator::In | Operator::NotIn if values.is_empty() => errors.push(FieldError::invalid(
-            "values",
-            list(),
-            "for 'in', 'notin' operators, values set can't be empty",
-        )),
-        Operator::Exists | Operator::DoesNotExist if !values.is_empty() => errors.push(FieldError::invalid(
-            "values",
-            list(),
-            "values set must be empty for exists and does not exist",
-        )),
+        Operator::In | Operator::NotIn if values.is_empty() => {
+            errors.push(FieldError::invalid("values", list(), "for 'in', 'notin' operators, values set can't be empty"))
+        }
+        Operator::Exists | Operator::DoesNotExist if !values.is_empty() => {
+            errors.push(FieldError::invalid("values", list(), "values set must be empty for exists and does not exist"))
+        }
         Operator::Greater | Operator::Less => {
             for (i, value) in values.iter().enumerate() {
                 if value.parse::<i64>().is_err() {

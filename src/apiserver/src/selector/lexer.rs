@@ -60,15 +60,12 @@ pub(super) fn tokens(text: &str) -> Vec<(Token, String)> {
                     None => {}
                 }
             }
-            match best {
-                Some((token, end)) => {
-                    out.push((token, piece(start, end).to_owned()));
-                    at = end;
-                }
-                None => {
-                    out.push((Token::Error, format!("error expected: keyword found '{}'", piece(start, end))));
-                    at = end.max(start + 1);
-                }
+            if let Some((token, end)) = best {
+                out.push((token, piece(start, end).to_owned()));
+                at = end;
+            } else {
+                out.push((Token::Error, format!("error expected: keyword found '{}'", piece(start, end))));
+                at = end.max(start + 1);
             }
         } else {
             let start = at;

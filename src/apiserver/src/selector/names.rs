@@ -40,9 +40,8 @@ pub fn qualified_name_problems(text: &str) -> Vec<String> {
             *name
         }
         _ => {
-            problems.push(format!(
-                "a qualified name {NAME_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-            ));
+            problems
+                .push(format!("a qualified name {NAME_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"));
             return problems;
         }
     };

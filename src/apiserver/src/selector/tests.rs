@@ -50,7 +50,10 @@ fn label_selectors(#[case] text: &str, #[case] expected: &str) {
 #[case("tier>x", "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must be an integer")]
 #[case(",", "found ',', expected: !, identifier, or 'end of string'")]
 #[case("a,", "found '', expected: identifier after ','")]
-#[case("-x=1", "unable to parse requirement: <nil>: Invalid value: \"-x\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')")]
+#[case(
+    "-x=1",
+    "unable to parse requirement: <nil>: Invalid value: \"-x\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)]
 fn label_selectors_refused(#[case] text: &str, #[case] why: &str) {
     let error = LabelSelector::parse(text).unwrap_err();
     assert_eq!((error.code, &*error.message), (400, why));

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use apiserver::env::{Entropy, Env, Now, rfc3339, rfc3339_micro};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
@@ -18,7 +19,7 @@ use crate::pods;
 use crate::recorder::Recorder;
 use crate::scheduler::Scheduler;
 use crate::storage::StorageClassSpec;
-use crate::store::{Store, lock, spawn_watch};
+use crate::store::{Key, Store, lock, spawn_watch};
 
 /// What all parts of a cluster share; cheap to clone.
 #[derive(Clone)]
@@ -142,7 +143,16 @@ impl Builder {
     pub fn start(self) -> SimClusterHandle {
         let Self { client, env, nodes, images, prober, container_events, root_certificate, storage_classes, logs } = self;
         let shared = Shared::new(Client(client), &env, logs);
-        let inner = Arc::new(Inner { agents: Mutex::default(), images, prober, container_events, shared: shared.clone() });
+        let inner = Arc::new(Inner {
+            registered: watch::Sender::new(0),
+            agents: Mutex::default(),
+            images,
+            prober,
+            container_events,
+            shared: shared.clone(),
+        });
+        let counting = inner.clone();
+        shared.nodes.on_change(move |_| counting.registered.send_modify(|count| *count += 1));
         let scheduler = Scheduler::new(&shared);
         let listener = inner.clone();
         shared.pods.on_change(move |change| match (change.old, change.new) {
@@ -193,6 +203,8 @@ impl Builder {
 
 struct Inner {
     shared: Shared,
+    /// Counts changes of nodes.
+    registered: watch::Sender<u64>,
     agents: Mutex<BTreeMap<String, Arc<Agent>>>,
     images: Images,
     prober: Option<Arc<dyn Prober>>,
@@ -241,6 +253,24 @@ pub struct UnknownNode(pub String);
 impl SimClusterHandle {
     fn agent(&self, node: &str) -> Result<Arc<Agent>, UnknownNode> {
         self.inner.agent(node).ok_or_else(|| UnknownNode(node.to_owned()))
+    }
+
+    /// Waits until all nodes are registered and can take pods.
+    pub async fn ready(&self) {
+        let mut changes = self.inner.registered.subscribe();
+        loop {
+            let waiting = self.node_names().into_iter().any(|name| {
+                let node = self.inner.shared.nodes.get(&Key::new("", name));
+                node.is_none_or(|node| {
+                    let tainted = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+                    let not_ready = tainted.into_iter().any(|taint| taint.key == "node.kubernetes.io/not-ready");
+                    not_ready || node.status.as_ref().is_none_or(|status| status.capacity.is_none())
+                })
+            });
+            if !waiting || changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Adds a node; nothing happens if there is one of that name.

@@ -242,6 +242,6 @@ proptest! {
         let patch = json!([{"op": "add", "path": format!("/{name}"), "value": value}, {"op": "copy", "from": "/o", "path": "/p"}, {"op": "remove", "path": "/o"}]);
         let mut expected = object.clone();
         json_patch::patch(&mut expected, &serde_json::from_value::<json_patch::Patch>(patch.clone()).unwrap()).unwrap();
-        prop_assert_eq!(super::json::json_patch(&object, patch.to_string().as_bytes()).unwrap(), expected);
+        prop_assert_eq!(json_patch(&object, patch.to_string().as_bytes()).unwrap(), expected);
     }
 }

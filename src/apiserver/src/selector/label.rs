@@ -193,10 +193,10 @@ fn requirement(key: &str, operator: Operator, values: BTreeSet<String>, exact: b
     let list = || Value::from(values.iter().cloned().collect::<Vec<_>>());
     match operator {
         Operator::In | Operator::NotIn if values.is_empty() => {
-            errors.push(FieldError::invalid("values", list(), "for 'in', 'notin' operators, values set can't be empty"))
+            errors.push(FieldError::invalid("values", list(), "for 'in', 'notin' operators, values set can't be empty"));
         }
         Operator::Exists | Operator::DoesNotExist if !values.is_empty() => {
-            errors.push(FieldError::invalid("values", list(), "values set must be empty for exists and does not exist"))
+            errors.push(FieldError::invalid("values", list(), "values set must be empty for exists and does not exist"));
         }
         Operator::Greater | Operator::Less => {
             for (i, value) in values.iter().enumerate() {

@@ -35,9 +35,7 @@ impl World {
         let specs = (1..=nodes).map(|i| NodeSpec::new(format!("n{i}")));
         let world = Self::bare(|builder| with(builder.nodes(specs)));
         world.until("/api/v1/namespaces/default/serviceaccounts/default", |_| true).await;
-        for i in 1..=nodes {
-            world.until(&format!("/api/v1/nodes/n{i}"), |node| !node["status"]["capacity"].is_null()).await;
-        }
+        world.cluster.ready().await;
         world
     }
 

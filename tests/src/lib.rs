@@ -1,1 +1,8 @@
-//! The harness of the specs (World, Cluster, fixtures) and the suites.
+//! The harness of the specs and suites: a world of its own for every scenario, manifests, waiting, and the record of what
+//! happened.
+
+pub mod manifest;
+pub mod trace;
+pub mod wait;
+
+pub mod world;

@@ -15,6 +15,7 @@ mod heartbeat;
 mod labels;
 mod launchers;
 mod options;
+mod probes;
 mod receiver;
 mod rest;
 mod vmi;
@@ -149,6 +150,7 @@ pub async fn run_counted(args: Args, deps: Deps, host: Host, counts: WriteCounts
         node_has_host_model: host.capabilities.host_model.is_some(),
         memory: Mutex::default(),
     });
+    probes::serve(&args, &deps).await?;
     rest::serve(&args, &deps, rest::Served { vmis: vmis.clone(), launchers: launchers.clone(), recorder }).await?;
 
     let work = async {

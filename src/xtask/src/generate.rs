@@ -36,7 +36,7 @@ pub fn run(root: &Path, check: bool) -> Result<()> {
 /// File name below `deploy/` → text.
 fn files() -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
-    for crd in api::crd::all() {
+    for crd in api::crd::all()? {
         let name = crd.metadata.name.clone().context("a CustomResourceDefinition has no name")?;
         all.insert(format!("crds/{name}.yaml"), yaml(&serde_json::to_value(&crd)?)?);
     }

@@ -27,7 +27,7 @@ use crate::launchers::{Launchers, Owner};
 use crate::{Args, Error};
 
 /// Where the server's certificate is.
-const CERTIFICATE: &str = "/etc/virt-handler/servercertificates";
+pub(crate) const CERTIFICATE: &str = "/etc/virt-handler/servercertificates";
 /// Whom the server talks to: the name in virt-api's certificate.
 const CLIENT: &str = "kubevirt.io:system:client:virt-handler";
 /// How long a connection may be idle before a request.

@@ -1,0 +1,125 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// KubeVirt's API with running VMs in one process.
+#[derive(Debug, Parser)]
+#[command(name = "ferrovirt", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to log: a level (error, warn, info, debug, trace) or a filter such as `warn,virt_controller=debug`.
+    #[arg(long, global = true, default_value = "warn", env = "FERROVIRT_LOG")]
+    pub log: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve KubeVirt's API with simulated nodes and VMs, until Ctrl-C.
+    Up(Up),
+    /// Print what a manifest becomes: the defaulted object, the launcher pod or the domain XML.
+    Render(Render),
+    /// Print what an administrator applies to a cluster to install KubeVirt's API and components.
+    Manifests,
+    /// Serve the embedded Kubernetes API server alone: no controllers, no nodes, no VMs.
+    Apiserver(Apiserver),
+}
+
+/// Options of `ferrovirt up`.
+#[derive(Args, Clone, Debug)]
+pub struct Up {
+    /// How many nodes to simulate.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=5000))]
+    pub nodes: u16,
+    /// Address and port to serve the Kubernetes API at; port 0 picks a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR:PORT")]
+    pub listen: String,
+    /// Where to write the kubeconfig, whole, once the API answers.
+    #[arg(long, value_name = "FILE", default_value = "ferrovirt.kubeconfig")]
+    pub kubeconfig: PathBuf,
+    /// Keep the cluster's objects in this folder, over restarts and crashes. Without it they live in memory.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How long a guest takes to boot, unless its annotations say otherwise (`500ms`, `20s`, `2m`).
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub guest_boot_time: Duration,
+    /// Seed of names, UIDs and jitter; the same seed gives the same cluster. Without it a random one.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// Options of `ferrovirt render`.
+#[derive(Args, Clone, Debug)]
+pub struct Render {
+    /// Manifests (YAML or JSON, several documents): VMs and VMIs, with the claims, instance types and KubeVirt configuration
+    /// they refer to; `-` reads standard input.
+    pub file: PathBuf,
+    /// What to print.
+    #[arg(long, short, value_enum, default_value_t = Output::Domain)]
+    pub output: Output,
+}
+
+/// What `ferrovirt render` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// The VM or VMI after defaulting, as YAML.
+    Mutated,
+    /// The launcher pod, as YAML.
+    Pod,
+    /// The libvirt domain, as XML.
+    Domain,
+    /// All three in one JSON object a VMI, with `allowed` and `causes`.
+    Json,
+}
+
+/// Options of `ferrovirt apiserver`.
+#[derive(Args, Clone, Debug)]
+pub struct Apiserver {
+    /// Address and port to serve at; port 0 picks a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR:PORT")]
+    pub listen: String,
+    /// Where to write the administrator's kubeconfig, whole, once the API answers.
+    #[arg(long, value_name = "FILE", default_value = "apiserver.kubeconfig")]
+    pub kubeconfig: PathBuf,
+    /// Keep objects in this folder, over restarts and crashes. Without it they live in memory.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// A duration as people write it: a number with `ms`, `s`, `m` or `h`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().map_err(|_| format!("{text:?} is not a duration such as 500ms, 20s or 2m"))?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "s" => number,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(format!("{text:?} needs a unit: ms, s, m or h")),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text:?} is out of range"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert!(duration("20").unwrap_err().contains("needs a unit"));
+        assert!(duration("soon").unwrap_err().contains("not a duration"));
+    }
+}

@@ -1,0 +1,249 @@
+//! The platform in one process: an embedded API server, a simulated cluster, and KubeVirt's components as its pods.
+//!
+//! Flow of [`Cluster::start`]: the API server with its keys → scheduler, kubelets and controllers → the
+//! CustomResourceDefinitions and the objects of the installation, as an administrator would apply them → the kubelets start
+//! virt-api, virt-controller and virt-handler → ready when a VirtualMachine would be accepted.
+//!
+//! Guarantees: no socket unless the caller serves one; under a paused clock, with one seed, every run is the same.
+
+mod images;
+mod launchers;
+mod network;
+mod pki;
+mod prober;
+mod requests;
+mod setup;
+
+pub use launchers::{GuestError, Launchers};
+pub use setup::TAG;
+pub use requests::RequestCounts;
+
+use crate::apiserver_command;
+use apiserver::http::ApiServer;
+use apiserver::auth::UserInfo;
+use apiserver::env::{Entropy, Env, Now};
+use apiserver::serve::Pki;
+use fake_hypervisor::GuestScript;
+use kube::Client;
+use network::ServiceDialer;
+use runtime::{Clock, MemoryNet};
+use simcluster::{NodeSpec, SimCluster, SimClusterHandle};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The namespace the components are installed in.
+pub const NAMESPACE: &str = "kubevirt";
+
+/// How long the components may take until a VirtualMachine would be accepted.
+const STARTUP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What kind of cluster to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many nodes it has, `node01` and on.
+    pub nodes: usize,
+    /// Where timestamps come from.
+    pub clock: Clock,
+    /// Seed of names, UIDs and jitter.
+    pub seed: u64,
+    /// Keeps objects and keys in this folder.
+    pub data_dir: Option<PathBuf>,
+    /// Further names and addresses of the API server's certificate.
+    pub server_names: Vec<String>,
+    /// What guests do, unless their annotations say otherwise.
+    pub guests: GuestScript,
+    /// Images that cannot be pulled, as patterns with `*`.
+    pub unpullable: Vec<String>,
+}
+
+impl Options {
+    /// A cluster for a spec: virtual time from a fixed beginning; call it under a paused tokio clock.
+    pub fn simulated(seed: u64) -> Self {
+        // The beginning is arbitrary, but always the same.
+        let epoch = jiff::Timestamp::from_second(1_767_225_600).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        Self { clock: Clock::virtual_from(epoch), ..Self::real(seed) }
+    }
+
+    /// A cluster on the machine's clock.
+    pub fn real(seed: u64) -> Self {
+        Self {
+            nodes: 2,
+            clock: Clock::system(),
+            seed,
+            data_dir: None,
+            server_names: Vec::new(),
+            guests: GuestScript::default(),
+            unpullable: Vec::new(),
+        }
+    }
+}
+
+/// Why a cluster did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The API server's keys or data folder.
+    #[error(transparent)]
+    ApiServer(#[from] apiserver_command::Error),
+    /// Its keys.
+    #[error(transparent)]
+    Keys(#[from] crate::endpoint::EndpointError),
+    /// It could not be put together.
+    #[error("putting the API server together")]
+    Build(#[from] apiserver::http::BuildError),
+    /// The components' certificates.
+    #[error("issuing the components' certificates")]
+    Certificates(#[from] runtime::tls::TlsError),
+    /// The CustomResourceDefinitions cannot be made.
+    #[error("making the CustomResourceDefinitions")]
+    Definitions(#[from] serde_json::Error),
+    /// An object of the installation was refused.
+    #[error("applying {object}")]
+    Apply {
+        /// Kind and name.
+        object: String,
+        /// Why.
+        source: Box<kube::Error>,
+    },
+    /// The components did not come up in time.
+    #[error("{component} is not ready after {}s", STARTUP_PATIENCE.as_secs())]
+    NotReady {
+        /// The one that is late.
+        component: String,
+    },
+}
+
+/// A running cluster.
+pub struct Cluster {
+    server: ApiServer,
+    simulation: SimClusterHandle,
+    launchers: Launchers,
+    counts: RequestCounts,
+    clock: Clock,
+    pki: Pki,
+    now: Now,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until it accepts VirtualMachines.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let cluster = Self::boot(options).await?;
+        cluster.ready().await?;
+        Ok(cluster)
+    }
+
+    /// Starts a cluster; its API answers, its components come up.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn boot(options: Options) -> Result<Self, StartError> {
+        let clock = options.clock.clone();
+        let now: Now = {
+            let clock = clock.clone();
+            Arc::new(move || clock.now())
+        };
+        let net = MemoryNet::new();
+        let dialer = ServiceDialer::new(net.clone());
+        let env = Env { now: now.clone(), entropy: Entropy::from_seed(options.seed), dialer: Arc::new(dialer.clone()) };
+        let pki = crate::endpoint::keys(options.data_dir.as_deref(), &now, &options.server_names)?;
+        let store = apiserver_command::store(options.data_dir.as_deref())?;
+        let server = ApiServer::builder(env.clone()).store(store.clone()).pki(&pki).build()?;
+        dialer.use_store(store);
+        let conditions = server.clone();
+        tokio::spawn(async move { conditions.run().await });
+
+        let counts = RequestCounts::default();
+        let admin = requests::client(&server, &counts, UserInfo::admin());
+        let launchers = Launchers::new(options.guests.clone());
+        let around = images::Surroundings {
+            server: server.clone(),
+            counts: counts.clone(),
+            clock: clock.clone(),
+            entropy: runtime::Entropy::from_seed(options.seed.wrapping_add(1)),
+            net,
+            launchers: launchers.clone(),
+        };
+        let images = images::all(&around, &options.unpullable);
+        let prober = Arc::new(prober::NetworkProber { env: env.clone() });
+        let simulator = requests::client(&server, &counts, UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]));
+        let nodes = (1..=options.nodes).map(|index| NodeSpec::new(format!("node{index:02}")));
+        let simulation = SimCluster::builder(simulator, env).nodes(nodes).images(images).prober(prober).container_events(false).start();
+        let cluster = Self { server, simulation, launchers, counts, clock, pki, now };
+        setup::install(&admin, &cluster.clock).await?;
+        Ok(cluster)
+    }
+
+    /// Waits until VirtualMachines are accepted.
+    ///
+    /// # Errors
+    /// [`StartError::NotReady`].
+    pub async fn ready(&self) -> Result<(), StartError> {
+        setup::wait_ready(&self.client()).await
+    }
+
+    /// Everything stops; the answer comes when nothing runs any more.
+    pub async fn stop(self) {
+        self.simulation.stop();
+        // Tasks see the stop when they are polled next.
+        tokio::task::yield_now().await;
+    }
+
+    /// The API server.
+    pub fn server(&self) -> &ApiServer {
+        &self.server
+    }
+
+    /// The cluster's keys.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// The clock for timestamps.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The clock, as the API server takes it.
+    pub fn now(&self) -> &Now {
+        &self.now
+    }
+
+    /// The namespace of the components.
+    pub fn namespace(&self) -> &str {
+        NAMESPACE
+    }
+
+    /// A client with the administrator's rights; no socket, no TLS.
+    pub fn client(&self) -> Client {
+        requests::client(&self.server, &self.counts, UserInfo::admin())
+    }
+
+    /// A client with somebody's rights.
+    pub fn client_as(&self, user: &str, groups: &[&str]) -> Client {
+        requests::client(&self.server, &self.counts, UserInfo::new(user, groups))
+    }
+
+    /// How many requests each component made.
+    pub fn requests(&self) -> &RequestCounts {
+        &self.counts
+    }
+
+    /// The simulated nodes and their pods: for faults.
+    pub fn simulation(&self) -> &SimClusterHandle {
+        &self.simulation
+    }
+
+    /// The launchers and their guests: for faults.
+    pub fn launchers(&self) -> &Launchers {
+        &self.launchers
+    }
+}

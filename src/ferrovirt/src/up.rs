@@ -1,0 +1,77 @@
+//! `ferrovirt up`: the platform until Ctrl-C.
+
+use crate::cli::Up;
+use crate::cluster::{Cluster, Options, StartError};
+use crate::endpoint::{Endpoint, EndpointError, write_kubeconfig};
+use fake_hypervisor::GuestScript;
+use std::io::Write as _;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Why the platform did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its address or kubeconfig.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Its parts.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Serves until `stop`; the kubeconfig goes with it.
+///
+/// Flow: bind the address, so that a busy port is known before anything starts → start the cluster → serve → write the
+/// kubeconfig: whoever waits for that file finds an API that accepts VirtualMachines.
+///
+/// # Errors
+/// [`Error`], when it cannot start; nothing is left behind then either.
+pub async fn run(args: &Up, seed: u64, stop: CancellationToken) -> Result<(), Error> {
+    let began = Instant::now();
+    let mut out = std::io::stdout();
+    let mut say = |line: String| {
+        // A closed pipe on the other side is no reason to stop serving.
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    };
+    let endpoint = Endpoint::bind(&args.listen).await?;
+    say(format!("starting KubeVirt's API with {} simulated node{}", args.nodes, if args.nodes == 1 { "" } else { "s" }));
+    let options = Options {
+        nodes: usize::from(args.nodes),
+        data_dir: args.data_dir.clone(),
+        server_names: endpoint.names(),
+        guests: GuestScript { boot_time: args.guest_boot_time, ..GuestScript::default() },
+        ..Options::real(seed)
+    };
+    let cluster = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        cluster = Cluster::boot(options) => cluster?,
+    };
+    let url = endpoint.url();
+    let serving = endpoint.serve(cluster.server(), cluster.pki(), cluster.now(), stop.clone())?;
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        ready = cluster.ready() => ready?,
+    }
+    write_kubeconfig(&args.kubeconfig, cluster.pki(), &url)?;
+    let file = args.kubeconfig.display();
+    say(format!("  API server    {url}"));
+    say("  components    virt-api, virt-controller, virt-handler on each node: ready".to_owned());
+    say(format!("  kubeconfig    {file}"));
+    say(format!("ready after {} ms. Try:", began.elapsed().as_millis()));
+    say(format!("  export KUBECONFIG={file}"));
+    say("  kubectl apply -f deploy/examples/vm-alpine.yaml".to_owned());
+    say("  kubectl get vms,vmis -w".to_owned());
+    say("Ctrl-C ends it; nothing stays but what --data-dir keeps.".to_owned());
+    stop.cancelled().await;
+    say("stopping".to_owned());
+    // The listener drains by itself; its end is all that is of interest.
+    let _ = serving.await;
+    cluster.stop().await;
+    // A kubeconfig of a server that is gone misleads; that it cannot be removed is only worth a line.
+    if let Err(error) = std::fs::remove_file(&args.kubeconfig) {
+        tracing::warn!(%error, "the kubeconfig stays at {file}");
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! The specs: every feature, through the real components, on the embedded API server under virtual time.
+//!
+//! `SPECS_SEED=N` runs them with another seed. One thread, a paused clock: what is seen once is seen always.
+
+mod access;
+mod guest;
+mod objects;
+mod vm;
+mod vmi;
+
+use cucumber::World as _;
+use ferrovirt_tests::world::SpecWorld;
+use futures::FutureExt as _;
+
+fn main() {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("no runtime for the specs: {error}");
+            std::process::exit(1);
+        }
+    };
+    let features = concat!(env!("CARGO_MANIFEST_DIR"), "/../features");
+    let failed = runtime.block_on(async {
+        let summary = SpecWorld::cucumber()
+            .max_concurrent_scenarios(1)
+            .fail_on_skipped()
+            .after(|_, _, _, _, world| {
+                async move {
+                    if let Some(world) = world {
+                        world.end().await;
+                    }
+                }
+                .boxed_local()
+            })
+            .run(features)
+            .await;
+        use cucumber::writer::Stats as _;
+        let scenarios = summary.scenarios_stats();
+        let failed = scenarios.failed + scenarios.skipped + summary.parsing_errors() + summary.hook_errors();
+        println!("specs: {} scenarios, {} steps passed", scenarios.passed + scenarios.failed, summary.passed_steps());
+        println!("{} passed, {failed} failed", scenarios.passed);
+        failed
+    });
+    std::process::exit(i32::from(failed > 0));
+}

@@ -1,5 +1,7 @@
 //! Laws of the planners, over machines in any state.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

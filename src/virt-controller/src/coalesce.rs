@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use api::v1::VirtualMachineInstance;
+use planner::plan::Action;
 use runtime::ObjectKey;
 use tokio::time::Instant;
 
@@ -35,6 +37,41 @@ impl Coalesce {
     /// The object's state was written, or passed.
     pub(crate) fn settle(&self, key: &ObjectKey) {
         self.since.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// VMIs as they are to be once what is held back is written: plans go on from there, and the next write has it all.
+///
+/// A draft lasts as long as the stored VMI is the one it was made from.
+#[derive(Debug, Default)]
+pub(crate) struct Drafts {
+    kept: Mutex<BTreeMap<ObjectKey, Arc<VirtualMachineInstance>>>,
+}
+
+impl Drafts {
+    /// The draft that goes on from `stored`.
+    pub(crate) fn of(&self, key: &ObjectKey, stored: &VirtualMachineInstance) -> Option<Arc<VirtualMachineInstance>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |draft: &&Arc<VirtualMachineInstance>| {
+            draft.metadata.uid == stored.metadata.uid && draft.metadata.resource_version == stored.metadata.resource_version
+        };
+        kept.get(key).filter(same).cloned()
+    }
+
+    /// Keeps what the held back actions would have written.
+    pub(crate) fn keep(&self, key: &ObjectKey, actions: &[Action]) {
+        for action in actions {
+            if let Action::Replace { body, .. } = action
+                && let Ok(draft) = serde_json::from_value(body.clone())
+            {
+                self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::new(draft));
+            }
+        }
+    }
+
+    /// Forgets a draft: it was written, or came to nothing.
+    pub(crate) fn drop_draft(&self, key: &ObjectKey) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Args;
-use crate::coalesce::Coalesce;
+use crate::coalesce::{Coalesce, Drafts};
 use crate::configuration::Configuration;
 use crate::stores::{BY_STATE, Stores, index_key};
 
@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) vmis: WorkQueue<ObjectKey>,
     pub(crate) nodes: WorkQueue<ObjectKey>,
     pub(crate) held_vms: Coalesce,
+    pub(crate) held_vmis: Coalesce,
+    pub(crate) drafts: Drafts,
     executor: Executor,
     /// Objects whose fields did not test as this program would write them: their patches test the version instead.
     by_version: Mutex<BTreeSet<(String, ObjectKey)>>,
@@ -45,6 +47,8 @@ impl Context {
             vmis: WorkQueue::new(),
             nodes: WorkQueue::new(),
             held_vms: Coalesce::default(),
+            held_vmis: Coalesce::default(),
+            drafts: Drafts::default(),
             executor,
             by_version: Mutex::default(),
         }

@@ -9,7 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::Api;
 use planner::metadata;
 use planner::storage::{DataVolume, claim_name};
-use runtime::{Deps, Reflector, Store};
+use runtime::{Change, Deps, Reflector, Store};
 
 use crate::Error;
 
@@ -62,6 +62,16 @@ impl Stores {
     pub(crate) async fn watch(deps: &Deps) -> Result<Self, Error> {
         let crds: Api<CustomResourceDefinition> = Api::all(deps.client.clone());
         let has_cdi = crds.get_metadata_opt(DATA_VOLUMES).await.map_err(Error::Discovery)?.is_some();
+        // Which kinds there are is decided once: when that changes, the process starts over.
+        let definitions = Store::projected(trim_definition);
+        let stop = deps.shutdown.clone();
+        definitions.subscribe(move |change: &Change<'_, CustomResourceDefinition>| {
+            if change.new.is_some() != has_cdi {
+                tracing::info!("CDI came or went: starting over");
+                stop.cancel();
+            }
+        });
+        Reflector::new(crds, definitions, &deps.entropy).fields(&format!("metadata.name={DATA_VOLUMES}")).spawn(deps.shutdown.clone());
         let stores = Self {
             kubevirts: Store::new(),
             vms: Store::new().indexed(BY_CLAIM, |vm: &VirtualMachine| {
@@ -166,6 +176,11 @@ fn trim_pod(pod: &mut Pod) {
 /// The recorded templates are large and seldom read: they are fetched when they are.
 fn trim_revision(revision: &mut ControllerRevision) {
     revision.data = None;
+}
+
+/// Only its presence matters.
+fn trim_definition(definition: &mut CustomResourceDefinition) {
+    *definition = CustomResourceDefinition { metadata: definition.metadata.clone(), ..CustomResourceDefinition::default() };
 }
 
 /// Keeps labels and annotations.

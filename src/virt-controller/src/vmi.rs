@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::Api;
 use planner::metadata;
-use planner::plan::PlanError;
+use planner::plan::{Action, ObjectRef, OnFailure, PlanError, kinds};
 use planner::storage::DataVolume;
 use planner::vmi::{Observed, Synced, status, sync};
 use runtime::{Change, Next, ObjectKey, Store, WorkQueue};
@@ -114,7 +114,13 @@ fn vmi_of(pods: &Store<Pod>, pod: &ObjectMeta) -> Option<ObjectKey> {
 }
 
 async fn reconcile(context: &Context, key: &ObjectKey) -> Next {
-    let Some(vmi) = context.stores.vmis.get(key) else { return Next::Done };
+    let Some(stored) = context.stores.vmis.get(key) else {
+        context.held_vmis.settle(key);
+        context.drafts.drop_draft(key);
+        return Next::Done;
+    };
+    let draft = context.drafts.of(key, &stored);
+    let vmi = draft.clone().unwrap_or(stored);
     let uid = metadata::uid(&vmi.metadata);
     let mut pods = context.stores.pods.by_index(BY_OWNER, uid);
     let attachments: Vec<Arc<Pod>> =
@@ -158,7 +164,20 @@ async fn reconcile(context: &Context, key: &ObjectKey) -> Next {
     if let Some(waiting) = &second.waiting {
         tracing::debug!(%key, waiting = waiting.for_what, "waits");
     }
-    if context.apply(KIND, key, &second.actions).await.is_err() {
+    let unchanged = !second.actions.iter().any(is_own);
+    let passing = second.passing || (draft.is_some() && unchanged);
+    if passing && let Some(left) = context.held_vmis.hold(key) {
+        let (own, others): (Vec<Action>, Vec<Action>) = second.actions.into_iter().partition(is_own);
+        context.drafts.keep(key, &own);
+        return if context.apply(KIND, key, &others).await.is_ok() { Next::After(left) } else { Next::Retry };
+    }
+    context.held_vmis.settle(key);
+    context.drafts.drop_draft(key);
+    let mut actions = second.actions;
+    if let Some(draft) = draft.filter(|_| unchanged) {
+        actions.extend(replacement(&draft));
+    }
+    if context.apply(KIND, key, &actions).await.is_err() {
         return Next::Retry;
     }
     match (second.error.is_some_and(|error| error.retry), second.requeue) {
@@ -166,6 +185,18 @@ async fn reconcile(context: &Context, key: &ObjectKey) -> Next {
         (false, Some(after)) => Next::After(after),
         (false, None) => Next::Done,
     }
+}
+
+/// Whether an action writes the VMI itself.
+fn is_own(action: &Action) -> bool {
+    action.object().is_some_and(|object| object.kind == KIND)
+}
+
+/// The write of a VMI that was held back.
+fn replacement(vmi: &VirtualMachineInstance) -> Option<Action> {
+    let body = serde_json::to_value(vmi).ok()?;
+    let object = ObjectRef::of(&kinds::VMI, &vmi.metadata);
+    Some(Action::Replace { object, subresource: None, body, on_failure: OnFailure::default() })
 }
 
 /// The pod that was just created, as the server has it. When there was one of that name, it has to be ours.

@@ -1,5 +1,7 @@
 //! virt-controller against an API, on one thread under a paused clock.
 
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, clippy::await_holding_lock, reason = "tests; one thread")]
+
 mod cluster;
 
 use std::time::Duration;
@@ -47,7 +49,7 @@ async fn a_vm_runs_and_goes() {
     // Nothing is written while nothing changes.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let quiet = cluster.state().log.len();
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
     assert_eq!(cluster.state().log.len(), quiet);
 
     cluster.state().delete("virtualmachines", "a");
@@ -59,8 +61,9 @@ async fn a_vm_runs_and_goes() {
     assert_eq!(order, ["pods", "virtualmachineinstances", "virtualmachines"]);
     let writes_on_vm = log.iter().filter(|line| !line.starts_with("gone") && line.contains(" virtualmachines")).count();
     assert!(writes_on_vm <= 3, "{log:#?}");
-    let counts = cluster.counts.snapshot();
-    println!("{counts:#?}");
+    // What a quick life costs, events and leases aside.
+    let written = log.iter().filter(|line| !line.starts_with("gone")).count();
+    assert!(written <= 14, "{written} writes: {log:#?}");
     controller.stop().await;
 }
 

@@ -41,6 +41,7 @@ pub fn status(observed: &Observed<'_>, synced: &Synced) -> Plan {
     request_eviction(observed, &mut next.vmi);
     let Next { vmi, error, events, .. } = next;
     plan.waiting = waiting(observed, &vmi, pod);
+    plan.passing = error.is_none() && is_passing(observed, Phase::of(&vmi));
     plan.actions.extend(events);
     plan.actions.extend(write::action(observed, vmi, error.as_ref()));
     // What was found out here is in the conditions; only the first half has something to retry.
@@ -159,6 +160,17 @@ fn request_eviction(observed: &Observed<'_>, vmi: &mut VirtualMachineInstance) {
         conditions::update(&mut status.conditions, condition);
     } else {
         conditions::remove(&mut status.conditions, vmi_condition::EVICTION_REQUESTED);
+    }
+}
+
+/// Whether what changes will soon change again: on a quick node the pod is ready, or gone, in no time.
+fn is_passing(observed: &Observed<'_>, next: Phase) -> bool {
+    match observed.phase() {
+        Phase::Unset | Phase::Pending | Phase::Scheduling => !observed.is_deleting() && next == Phase::Scheduling,
+        Phase::Scheduled | Phase::Running => observed.is_deleting() && next == observed.phase(),
+        // The write that lets it go says it all.
+        Phase::Succeeded | Phase::Failed => observed.is_deleting() && !observed.own_pods().is_empty(),
+        Phase::WaitingForSync | Phase::Unknown => false,
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Script {
 }
 
 /// Between two looks.
-const PACE: Duration = Duration::from_millis(2);
+const PACE: Duration = Duration::from_millis(5);
 
 /// Acts until the runtime ends.
 pub async fn run(cluster: Cluster, script: Script) {

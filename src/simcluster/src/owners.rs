@@ -92,8 +92,9 @@ impl Owners {
 
     /// A pod was created: nothing more is decided for its controller until it was seen.
     pub(crate) fn expect(&self, uid: &str, key: Key) {
+        // The lock comes first: a pod that is seen from here on finds its expectation.
+        let mut state = lock(&self.state);
         if self.pods.get(&key).is_none() {
-            let mut state = lock(&self.state);
             let entry = state.expected.entry(uid.to_owned()).or_insert_with(|| (Instant::now(), BTreeSet::new()));
             entry.0 = Instant::now();
             entry.1.insert(key);

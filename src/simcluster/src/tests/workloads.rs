@@ -143,3 +143,19 @@ async fn budgets_allow_what_is_left_over() {
     let budget = world.until(path, |budget| budget["status"]["disruptionsAllowed"] == 0).await;
     assert_eq!(condition(&budget, "DisruptionAllowed")["reason"], "InsufficientPods");
 }
+
+/// The same on real time and several threads: nothing relies on one thread or a clock that stands still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_works_on_many_threads() {
+    let world = World::start(4, |builder| builder).await;
+    world.create(&format!("{APPS}/deployments"), deployment(60, "a")).await;
+    let path = format!("{APPS}/deployments/d");
+    world.until(&path, |d| d["status"]["availableReplicas"] == 60).await;
+    let list = world.get(&pods()).await.unwrap();
+    let addresses: std::collections::BTreeSet<&str> =
+        list["items"].as_array().unwrap().iter().map(|pod| pod["status"]["podIP"].as_str().unwrap()).collect();
+    assert_eq!(addresses.len(), 60, "every pod has its own address");
+    world.client.merge(&path, &json!({"spec": {"replicas": 0}})).await.unwrap();
+    world.until(&pods(), |list| list["items"].as_array().unwrap().is_empty()).await;
+    world.cluster.stop();
+}

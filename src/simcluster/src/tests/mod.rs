@@ -59,12 +59,14 @@ impl World {
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         let mut last = None;
+        let mut pause = Duration::from_millis(10);
         while Instant::now() < deadline {
             last = self.get(path).await;
             if let Some(object) = last.as_ref().filter(|object| wanted(object)) {
                 return object.clone();
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(160));
         }
         panic!("{path} is not as wanted: {last:#?}\n{:#?}", self.events().await);
     }

@@ -81,8 +81,11 @@ pub trait LauncherDirectory: Send + Sync {
     /// There is one for the same namespace and name, but another UID or pod.
     async fn add_record(&self, record: GhostRecord) -> Result<()>;
 
-    /// Strikes the record of a VMI's UID out, if there is one.
-    async fn remove_record(&self, uid: &str);
+    /// Strikes the record of this incarnation out, if there is one.
+    async fn remove_record(&self, namespace: &str, name: &str, uid: &str);
+
+    /// The record for a namespace and name.
+    async fn record(&self, namespace: &str, name: &str) -> Option<GhostRecord>;
 
     /// All records, by namespace and name.
     async fn records(&self) -> Vec<GhostRecord>;

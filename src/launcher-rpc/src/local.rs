@@ -129,8 +129,16 @@ impl LauncherDirectory for LocalDirectory {
         }
     }
 
-    async fn remove_record(&self, uid: &str) {
-        self.state().records.retain(|_, record| record.uid != uid);
+    async fn remove_record(&self, namespace: &str, name: &str, uid: &str) {
+        let mut state = self.state();
+        let key = (namespace.to_owned(), name.to_owned());
+        if state.records.get(&key).is_some_and(|record| record.uid == uid) {
+            state.records.remove(&key);
+        }
+    }
+
+    async fn record(&self, namespace: &str, name: &str) -> Option<GhostRecord> {
+        self.state().records.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
     async fn records(&self) -> Vec<GhostRecord> {

@@ -54,11 +54,11 @@ impl Launchers {
     }
 
     /// The pod of the launcher of this incarnation: the one connected to, else the one written down, else those the VMI names.
-    pub(crate) async fn pods(&self, uid: &str, vmi: Option<&VirtualMachineInstance>) -> Vec<String> {
-        if let Some(client) = self.state().clients.get(uid) {
+    pub(crate) async fn pods(&self, owner: Owner<'_>, vmi: Option<&VirtualMachineInstance>) -> Vec<String> {
+        if let Some(client) = self.state().clients.get(owner.uid) {
             return vec![client.pod_uid.clone()];
         }
-        if let Some(record) = self.directory.records().await.into_iter().find(|record| record.uid == uid) {
+        if let Some(record) = self.record(owner).await {
             return vec![record.pod_uid];
         }
         let status = vmi.and_then(|vmi| vmi.status.as_ref());
@@ -68,10 +68,10 @@ impl Launchers {
     }
 
     /// How far the launcher of this incarnation can be reached.
-    pub(crate) async fn observe(&self, uid: &str, vmi: Option<&VirtualMachineInstance>) -> node::Launcher {
-        let known = self.holds(uid).await;
+    pub(crate) async fn observe(&self, owner: Owner<'_>, vmi: Option<&VirtualMachineInstance>) -> node::Launcher {
+        let known = self.holds(owner).await;
         let (mut ready, mut waiting) = (0_u32, false);
-        for pod in self.pods(uid, vmi).await {
+        for pod in self.pods(owner, vmi).await {
             match self.directory.presence(&pod).await {
                 Presence::Ready => ready += 1,
                 Presence::NotListening => waiting = true,
@@ -81,7 +81,7 @@ impl Launchers {
         }
         match ready {
             1 => {
-                self.state().awaited.remove(uid);
+                self.state().awaited.remove(owner.uid);
                 return node::Launcher::FINE;
             }
             // Wait until only one exists.
@@ -92,7 +92,7 @@ impl Launchers {
             return node::Launcher::GONE;
         }
         let now = Instant::now();
-        let since = *self.state().awaited.entry(uid.to_owned()).or_insert(now);
+        let since = *self.state().awaited.entry(owner.uid.to_owned()).or_insert(now);
         let patience = if waiting { NOT_LISTENING } else { NOT_HERE };
         if now.duration_since(since) >= patience { node::Launcher::GONE } else { node::Launcher::AWAITED }
     }
@@ -103,7 +103,7 @@ impl Launchers {
             return Ok(client.launcher.clone());
         }
         let mut ready = Vec::new();
-        for pod in self.pods(owner.uid, vmi).await {
+        for pod in self.pods(owner, vmi).await {
             if self.directory.presence(&pod).await == Presence::Ready {
                 ready.push(pod);
             }
@@ -128,9 +128,15 @@ impl Launchers {
     }
 
     /// Whether anything of this incarnation is still held.
-    pub(crate) async fn holds(&self, uid: &str) -> bool {
-        let connected = self.state().clients.contains_key(uid);
-        connected || self.directory.records().await.iter().any(|record| record.uid == uid)
+    pub(crate) async fn holds(&self, owner: Owner<'_>) -> bool {
+        let connected = self.state().clients.contains_key(owner.uid);
+        connected || self.record(owner).await.is_some()
+    }
+
+    /// What is written down about this incarnation.
+    async fn record(&self, owner: Owner<'_>) -> Option<GhostRecord> {
+        let record = self.directory.record(owner.namespace, owner.name).await;
+        record.filter(|record| record.uid == owner.uid)
     }
 
     /// Gives up the connection, for another try.
@@ -139,13 +145,13 @@ impl Launchers {
     }
 
     /// Is done with the launcher of this incarnation.
-    pub(crate) async fn close(&self, uid: &str) {
+    pub(crate) async fn close(&self, owner: Owner<'_>) {
         {
             let mut state = self.state();
-            state.clients.remove(uid);
-            state.awaited.remove(uid);
+            state.clients.remove(owner.uid);
+            state.awaited.remove(owner.uid);
         }
-        self.directory.remove_record(uid).await;
+        self.directory.remove_record(owner.namespace, owner.name, owner.uid).await;
     }
 }
 

@@ -137,17 +137,16 @@ impl Controller {
             None => self.ask_api(key).await?,
         };
         let known = self.domains.get(key);
-        let records = self.launchers.directory.records().await;
-        let recorded = || {
-            let record = records.iter().find(|record| record.namespace == key.namespace && record.name == key.name);
-            record.map(|record| record.uid.clone())
-        };
         let vmi_uid = vmi.as_ref().and_then(|vmi| vmi.metadata.uid.clone());
         // The old incarnation's where there are two.
-        let uid = known.as_ref().map(|domain| domain.uid.clone()).filter(|uid| !uid.is_empty());
-        let Some(uid) = uid.or_else(recorded).or_else(|| vmi_uid.clone()) else { return Ok(None) };
+        let mut uid = known.as_ref().map(|domain| domain.uid.clone()).filter(|uid| !uid.is_empty());
+        if uid.is_none() {
+            uid = self.launchers.directory.record(&key.namespace, &key.name).await.map(|record| record.uid);
+        }
+        let Some(uid) = uid.or_else(|| vmi_uid.clone()) else { return Ok(None) };
+        let owner = Owner { namespace: &key.namespace, name: &key.name, uid: &uid };
         let of_vmi = vmi.as_deref().filter(|_| vmi_uid.as_deref() == Some(&uid));
-        let launcher = self.launchers.observe(&uid, of_vmi).await;
+        let launcher = self.launchers.observe(owner, of_vmi).await;
         let mut pass = Pass { key, uid, vmi, domain: known, launcher, config: self.configuration.current() };
         if pass.domain.is_none() {
             pass.domain = self.ask_launcher(&pass, of_vmi_of(&pass)).await;
@@ -329,7 +328,7 @@ impl Controller {
     /// Has what is left of the domain removed, where somebody is there to do it, and cleans up.
     async fn delete(&self, pass: &Pass<'_>) {
         let exists = pass.domain.as_ref().is_some_and(|domain| !domain.deleted);
-        if !exists && pass.domain.is_none() && !self.launchers.holds(&pass.uid).await {
+        if !exists && pass.domain.is_none() && !self.launchers.holds(pass.owner()).await {
             return;
         }
         if exists && let Ok(launcher) = self.verified(pass).await {
@@ -343,7 +342,7 @@ impl Controller {
 
     /// Leaves no trace of an incarnation on this node.
     async fn clean_up(&self, key: &ObjectKey, uid: &str) {
-        self.launchers.close(uid).await;
+        self.launchers.close(Owner { namespace: &key.namespace, name: &key.name, uid }).await;
         self.domains.remove(key, uid);
         self.memory().remove(uid);
     }
@@ -364,7 +363,7 @@ impl Controller {
     async fn write_status(&self, pass: &Pass<'_>, error: Option<&SyncError>) -> Result<Option<Duration>, PassError> {
         let Some(vmi) = pass.vmi.as_deref() else { return Ok(None) };
         let agent = self.agent(pass).await?;
-        let pods = self.launchers.pods(&pass.uid, Some(vmi)).await;
+        let pods = self.launchers.pods(pass.owner(), Some(vmi)).await;
         let pod_ips = match pods.first() {
             Some(pod) => self.launchers.directory.addresses(pod).await,
             None => Vec::new(),

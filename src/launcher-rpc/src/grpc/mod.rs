@@ -1,6 +1,7 @@
 //! The contract by gRPC over Unix sockets: servers, clients, and the negotiation of versions (node.md §3.1).
 
 mod client;
+mod directory;
 mod notify;
 mod server;
 
@@ -11,6 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tonic::transport::{Channel, Endpoint};
 
 pub use client::connect_launcher;
+pub use directory::SocketDirectory;
 pub use notify::{connect_handler, serve_handler};
 pub use server::serve_launcher;
 

@@ -63,7 +63,7 @@ async fn stream(
         }
     }
     let opened = async {
-        let pods = state.served.launchers.pods(owner.uid, Some(&vmi)).await;
+        let pods = state.served.launchers.pods(owner, Some(&vmi)).await;
         let pod = pods.first().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
         state.served.launchers.directory.open(pod, owner.uid, socket).await
     };

@@ -65,6 +65,12 @@ impl Target {
     }
 }
 
+impl Target {
+    fn key(&self, name: &str) -> (String, String, String) {
+        (self.collection.clone(), self.namespace.clone().unwrap_or_default(), name.to_owned())
+    }
+}
+
 fn matches(object: &Value, label: Option<&str>) -> bool {
     label.is_none_or(|selector| match selector.split_once('=') {
         Some((key, value)) => object["metadata"]["labels"][key] == value,
@@ -240,7 +246,7 @@ impl State {
                     &json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": self.version.to_string()}, "items": items}),
                 );
             };
-            return match self.objects.get(&self.key(target, name)) {
+            return match self.objects.get(&target.key(name)) {
                 Some(object) => reply(200, object),
                 None => refuse(404, "NotFound", &format!("{} {name:?} not found", target.resource)),
             };
@@ -259,14 +265,10 @@ impl State {
         self.act(method, target, content, body)
     }
 
-    fn key(&self, target: &Target, name: &str) -> (String, String, String) {
-        (target.collection.clone(), target.namespace.clone().unwrap_or_default(), name.to_owned())
-    }
-
     fn act(&mut self, method: &Method, target: &Target, content: &str, body: &[u8]) -> Response<Answer> {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let name = target.name.clone().unwrap_or_else(|| body["metadata"]["name"].as_str().unwrap_or_default().to_owned());
-        let key = self.key(target, &name);
+        let key = target.key(&name);
         let subresource = target.subresource.as_ref().map_or_else(String::new, |subresource| format!("/{subresource}"));
         if target.resource != "events" && target.resource != "leases" {
             self.log.push(format!("{} {}{subresource} {name}", method.as_str().to_lowercase(), target.resource));

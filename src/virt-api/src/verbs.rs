@@ -168,8 +168,8 @@ async fn expand_body(cx: &Context, namespace: &str, body: &Bytes) -> Result<Virt
         return Err(plain("empty request body".to_owned()));
     }
     let object: Value = decode(body).map_err(|refusal| plain(refusal.message))?;
-    let parts = api::crd::parts("VirtualMachine").unwrap_or_default();
-    schema::validate(&object, Some(&parts.0), parts.1.as_ref()).map_err(|denial| Rejection {
+    let parts = api::crd::parts("VirtualMachine");
+    schema::validate(&object, parts.map(|p| &p.spec), parts.and_then(|p| p.status.as_ref())).map_err(|denial| Rejection {
         message: "Object is not a valid VirtualMachine".to_owned(),
         causes: denial.causes.into_iter().map(|cause| cause.message).collect(),
     })?;

@@ -76,8 +76,7 @@ impl Request<'_> {
     fn check_form(&self) -> Result<(), Stop> {
         let own = self.object.get("apiVersion").and_then(Value::as_str).is_some_and(|v| v.starts_with("kubevirt.io/"));
         let parts = if own { api::crd::parts(self.kind) } else { None };
-        let (spec, status) = parts.map_or((None, None), |(spec, status)| (Some(spec), status));
-        Ok(schema::validate(self.object, spec.as_ref(), status.as_ref())?)
+        Ok(schema::validate(self.object, parts.map(|p| &p.spec), parts.and_then(|p| p.status.as_ref()))?)
     }
 }
 

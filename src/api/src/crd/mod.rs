@@ -8,17 +8,21 @@ mod kinds;
 mod kubernetes;
 mod structural;
 
+use std::sync::OnceLock;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Map, Value, json};
 
 use self::kinds::{KINDS, Kind, Scope};
+use self::structural::Schemas;
 
 /// Every CustomResourceDefinition of KubeVirt, the kinds of kubevirt.io first.
 ///
 /// # Errors
 /// Fails only if a type's schema is no valid CRD schema, which the crate's tests rule out.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
-    KINDS.iter().map(|kind| serde_json::from_value(definition(kind))).collect()
+    let mut schemas = Schemas::new();
+    KINDS.iter().map(|kind| serde_json::from_value(definition(kind, &mut schemas))).collect()
 }
 
 /// A definition as a YAML document, as it stands in `deploy/crds/`.
@@ -45,14 +49,34 @@ fn whole_numbers(value: &mut Value) {
     }
 }
 
-/// The structural schemas of a kind's specification and status, for checks outside the API server.
-pub fn parts(kind: &str) -> Option<(Value, Option<Value>)> {
-    let kind = KINDS.iter().find(|k| k.name == kind)?;
-    Some((structural::schema(kind.spec), kind.status.as_ref().map(|s| structural::schema(s.schema))))
+/// The structural schemas of a kind's parts, without descriptions.
+#[derive(Debug)]
+pub struct Parts {
+    /// Of the specification.
+    pub spec: Value,
+    /// Of the status, where there is one.
+    pub status: Option<Value>,
 }
 
-fn definition(kind: &Kind) -> Value {
-    let schema = root_schema(kind);
+/// The parts of a kind, for checks outside the API server. They are made at the first use.
+pub fn parts(kind: &str) -> Option<&'static Parts> {
+    static MADE: [OnceLock<Parts>; KINDS.len()] = [const { OnceLock::new() }; KINDS.len()];
+    let index = KINDS.iter().position(|k| k.name == kind)?;
+    let kind = KINDS.get(index)?;
+    let made = MADE.get(index)?.get_or_init(|| {
+        let mut schemas = Schemas::new();
+        let mut part = |source| {
+            let mut schema = schemas.schema(source);
+            structural::strip_descriptions(&mut schema);
+            schema
+        };
+        Parts { spec: part(kind.spec), status: kind.status.as_ref().map(|s| part(s.schema)) }
+    });
+    Some(made)
+}
+
+fn definition(kind: &Kind, schemas: &mut Schemas) -> Value {
+    let schema = root_schema(kind, schemas);
     let columns: Vec<Value> = kind
         .columns
         .iter()
@@ -130,15 +154,15 @@ fn subresources(kind: &Kind) -> Value {
     Value::Object(out)
 }
 
-fn root_schema(kind: &Kind) -> Value {
+fn root_schema(kind: &Kind, schemas: &mut Schemas) -> Value {
     let mut properties = json!({
         "apiVersion": {"type": "string", "description": "The version of the API the object is written in."},
         "kind": {"type": "string", "description": "What the object is."},
         "metadata": {"type": "object"},
     });
-    insert(&mut properties, "spec", structural::schema(kind.spec));
+    insert(&mut properties, "spec", schemas.schema(kind.spec));
     if let Some(status) = &kind.status {
-        let mut schema = structural::schema(status.schema);
+        let mut schema = schemas.schema(status.schema);
         if status.nullable {
             insert(&mut schema, "nullable", json!(true));
         }

@@ -1,5 +1,7 @@
 //! From schemars' JSON schema to the structural schema a CRD may have: references resolved, nulls gone, formats as in Go.
 
+use std::collections::BTreeMap;
+
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -14,39 +16,96 @@ pub(super) fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> schemars::Sc
     generator.subschema_for::<T>()
 }
 
-/// The structural schema of a type.
-pub(super) fn schema(source: Source) -> Value {
-    // What is always written is required: optional fields are those that may be left out when an object is encoded.
-    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
-    let root = source(&mut generator);
-    let definitions = generator.take_definitions(true);
-    resolve(root.to_value(), &definitions)
+/// Makes structural schemas; types that several schemas share are made once.
+pub(super) struct Schemas {
+    generator: SchemaGenerator,
+    resolved: BTreeMap<String, Map<String, Value>>,
 }
 
-fn resolve(schema: Value, definitions: &Map<String, Value>) -> Value {
-    let Value::Object(mut map) = schema else {
-        return json!({"x-kubernetes-preserve-unknown-fields": true});
-    };
-    if let Some(Value::String(reference)) = map.remove("$ref") {
-        let name = reference.rsplit('/').next().unwrap_or_default();
-        let base = definitions.get(name).cloned().unwrap_or_default();
-        let mut resolved = object(if name.starts_with("io.k8s.") {
-            kubernetes::adjust(name, resolve(base, definitions))
+impl Schemas {
+    /// No schema yet.
+    pub(super) fn new() -> Self {
+        // What is always written is required: optional fields are those that may be left out when an object is encoded.
+        Self { generator: SchemaSettings::draft2020_12().for_serialize().into_generator(), resolved: BTreeMap::new() }
+    }
+
+    /// The structural schema of a type.
+    pub(super) fn schema(&mut self, source: Source) -> Value {
+        let root = source(&mut self.generator).to_value();
+        self.resolve(root)
+    }
+
+    fn resolve(&mut self, schema: Value) -> Value {
+        let Value::Object(mut map) = schema else {
+            return json!({"x-kubernetes-preserve-unknown-fields": true});
+        };
+        let mut out = if let Some(Value::String(reference)) = map.remove("$ref") {
+            self.definition(reference.rsplit('/').next().unwrap_or_default())
+        } else if let Some(Value::Array(choices)) = map.remove("anyOf") {
+            let some = choices.into_iter().find(|c| c.get("type") != Some(&json!("null"))).unwrap_or_default();
+            object(self.resolve(some))
         } else {
-            resolve(base, definitions)
-        });
-        overlay(&mut resolved, map, definitions);
-        return Value::Object(resolved);
+            Map::new()
+        };
+        self.overlay(&mut out, map);
+        Value::Object(out)
     }
-    if let Some(Value::Array(choices)) = map.remove("anyOf") {
-        let some = choices.into_iter().find(|c| c.get("type") != Some(&json!("null"))).unwrap_or_default();
-        let mut resolved = object(resolve(some, definitions));
-        overlay(&mut resolved, map, definitions);
-        return Value::Object(resolved);
+
+    /// The resolved schema of a definition.
+    fn definition(&mut self, name: &str) -> Map<String, Value> {
+        if let Some(known) = self.resolved.get(name) {
+            return known.clone();
+        }
+        let base = self.generator.definitions().get(name).cloned().unwrap_or_default();
+        let mut resolved = self.resolve(base);
+        if name.starts_with("io.k8s.") {
+            resolved = kubernetes::adjust(name, resolved);
+        }
+        let resolved = object(resolved);
+        self.resolved.insert(name.to_owned(), resolved.clone());
+        resolved
     }
-    let mut out = Map::new();
-    overlay(&mut out, map, definitions);
-    Value::Object(out)
+
+    /// Puts what stands beside a reference over what is referred to.
+    fn overlay(&mut self, out: &mut Map<String, Value>, beside: Map<String, Value>) {
+        let mut items = None;
+        for (key, value) in beside {
+            match (key.as_str(), value) {
+                // schemars' own default is Rust's; the API's is given as x-default
+                ("default" | "title" | "$schema", _) => {}
+                ("x-default", value) => drop(out.insert("default".into(), value)),
+                ("x-items", value) => items = Some(value),
+                ("type", Value::Array(types)) => {
+                    let kind = types.into_iter().find(|t| t != "null").unwrap_or_default();
+                    out.insert("type".into(), kind);
+                }
+                ("properties", Value::Object(properties)) => {
+                    let resolved: Map<String, Value> = properties.into_iter().map(|(k, v)| (k, self.resolve(v))).collect();
+                    if !resolved.is_empty() {
+                        out.insert("properties".into(), Value::Object(resolved));
+                    }
+                }
+                ("items", value) => {
+                    out.insert("items".into(), self.resolve(value));
+                    out.entry("x-kubernetes-list-type").or_insert_with(|| json!("atomic"));
+                }
+                ("additionalProperties", value @ Value::Object(_)) => {
+                    out.insert("additionalProperties".into(), self.resolve(value));
+                }
+                (key, value) => drop(out.insert(key.to_owned(), value)),
+            }
+        }
+        if let Some(Value::Object(extra)) = items {
+            for of in ["items", "additionalProperties"] {
+                if let Some(Value::Object(element)) = out.get_mut(of) {
+                    element.extend(extra.clone());
+                    element.retain(|_, v| !v.is_null());
+                }
+            }
+        }
+        formats(out);
+        out.retain(|_, v| !v.is_null());
+    }
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -54,47 +113,6 @@ fn object(value: Value) -> Map<String, Value> {
         Value::Object(map) => map,
         _ => Map::new(),
     }
-}
-
-/// Puts what stands beside a reference over what is referred to.
-fn overlay(out: &mut Map<String, Value>, beside: Map<String, Value>, definitions: &Map<String, Value>) {
-    let mut items = None;
-    for (key, value) in beside {
-        match (key.as_str(), value) {
-            // schemars' own default is Rust's; the API's is given as x-default
-            ("default" | "title" | "$schema", _) => {}
-            ("x-default", value) => drop(out.insert("default".into(), value)),
-            ("x-items", value) => items = Some(value),
-            ("type", Value::Array(types)) => {
-                let kind = types.into_iter().find(|t| t != "null").unwrap_or_default();
-                out.insert("type".into(), kind);
-            }
-            ("properties", Value::Object(properties)) => {
-                let resolved: Map<String, Value> = properties.into_iter().map(|(k, v)| (k, resolve(v, definitions))).collect();
-                if !resolved.is_empty() {
-                    out.insert("properties".into(), Value::Object(resolved));
-                }
-            }
-            ("items", value) => {
-                out.insert("items".into(), resolve(value, definitions));
-                out.entry("x-kubernetes-list-type").or_insert_with(|| json!("atomic"));
-            }
-            ("additionalProperties", value @ Value::Object(_)) => {
-                out.insert("additionalProperties".into(), resolve(value, definitions));
-            }
-            (key, value) => drop(out.insert(key.to_owned(), value)),
-        }
-    }
-    if let Some(Value::Object(extra)) = items {
-        for of in ["items", "additionalProperties"] {
-            if let Some(Value::Object(element)) = out.get_mut(of) {
-                element.extend(extra.clone());
-                element.retain(|_, v| !v.is_null());
-            }
-        }
-    }
-    formats(out);
-    out.retain(|_, v| !v.is_null());
 }
 
 /// Go's names of number formats; an unsigned type alone sets no minimum.
@@ -123,5 +141,18 @@ fn formats(out: &mut Map<String, Value>) {
         "uint64" => drop(out.insert("format".into(), json!("int64"))),
         "float" | "double" => drop(out.remove("format")),
         _ => {}
+    }
+}
+
+/// Drops descriptions of a schema and everything below; a property of that name stays.
+pub(super) fn strip_descriptions(schema: &mut Value) {
+    let Value::Object(map) = schema else { return };
+    map.remove("description");
+    for (key, value) in map.iter_mut() {
+        match (key.as_str(), value) {
+            ("properties", Value::Object(properties)) => properties.values_mut().for_each(strip_descriptions),
+            ("items" | "additionalProperties", element) => strip_descriptions(element),
+            _ => {}
+        }
     }
 }

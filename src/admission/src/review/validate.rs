@@ -162,8 +162,9 @@ fn kubevirt(request: &Request<'_>, known: &Known) -> Result<Vec<String>, Stop> {
             validate_kubevirt_create(existing.len())?;
         }
         Operation::Update => {
-            request.check_form()?;
+            // The operator decodes before it checks the form, so a wrong type is its decoder's to report.
             let new: KubeVirt = request.decode()?;
+            request.check_form()?;
             if let Some(old) = request.decode_old::<KubeVirt>()? {
                 return Ok(validate_kubevirt_update(&new, &old)?);
             }

@@ -19,7 +19,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The name virt-handler's certificate stands for.
-const SERVER_NAME: &str = "kubevirt.io:system:node:virt-handler";
+const SERVER_NAME: &str = "virt-handler";
 
 /// Calls virt-handlers; cheap to clone.
 #[derive(Clone)]

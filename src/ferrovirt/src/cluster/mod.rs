@@ -27,7 +27,7 @@ use fake_hypervisor::GuestScript;
 use kube::Client;
 use network::ServiceDialer;
 use runtime::{Clock, MemoryNet};
-use simcluster::{NodeSpec, SimCluster, SimClusterHandle};
+use simcluster::{Logs, NodeSpec, SimCluster, SimClusterHandle};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,7 +156,8 @@ impl Cluster {
         let env = Env { now: now.clone(), entropy: Entropy::from_seed(options.seed), dialer: Arc::new(dialer.clone()) };
         let pki = crate::endpoint::keys(options.data_dir.as_deref(), &now, &options.server_names)?;
         let store = apiserver_command::store(options.data_dir.as_deref())?;
-        let server = ApiServer::builder(env.clone()).store(store.clone()).pki(&pki).build()?;
+        let logs = Logs::new(now.clone());
+        let server = ApiServer::builder(env.clone()).store(store.clone()).pki(&pki).kubelet(Arc::new(logs.clone())).build()?;
         dialer.use_store(store);
         let conditions = server.clone();
         tokio::spawn(async move { conditions.run().await });
@@ -176,7 +177,7 @@ impl Cluster {
         let prober = Arc::new(prober::NetworkProber { env: env.clone() });
         let simulator = requests::client(&server, &counts, UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]));
         let nodes = (1..=options.nodes).map(|index| NodeSpec::new(format!("node{index:02}")));
-        let simulation = SimCluster::builder(simulator, env).nodes(nodes).images(images).prober(prober).container_events(false).start();
+        let simulation = SimCluster::builder(simulator, env).nodes(nodes).images(images).prober(prober).logs(logs).container_events(false).start();
         let cluster = Self { server, simulation, launchers, counts, clock, pki, now };
         setup::install(&admin, &cluster.clock).await?;
         Ok(cluster)

@@ -29,7 +29,8 @@ pub fn issue(namespace: &str, clock: &Clock) -> Result<Trust, TlsError> {
         (
             "kubevirt-virt-handler-server-certs",
             "kubevirt.io:system:node:virt-handler".to_owned(),
-            vec!["kubevirt.io:system:node:virt-handler".to_owned()],
+            // Whom virt-api looks for: a subject in the form of a node is no DNS name.
+            vec!["virt-handler".to_owned()],
             Usage::Serving,
         ),
         ("kubevirt-virt-handler-certs", "kubevirt.io:system:client:virt-handler".to_owned(), Vec::new(), Usage::Client),

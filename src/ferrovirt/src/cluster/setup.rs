@@ -3,8 +3,10 @@
 use super::{NAMESPACE, STARTUP_PATIENCE, StartError, pki};
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::{Endpoints, Node};
+use kube::api::ListParams;
 use kube::runtime::watcher::watch_object;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 use planner::install::{Installation, objects};
 use runtime::Clock;
 use serde_json::Value;
@@ -61,32 +63,54 @@ fn plural(kind: &str) -> String {
     if lower.ends_with("class") { format!("{lower}es") } else { lower.strip_suffix('y').map_or_else(|| format!("{lower}s"), |stem| format!("{stem}ies")) }
 }
 
-/// Waits until every component is ready: then the webhooks answer and the nodes take VMs.
+/// Waits until VirtualMachines are accepted and have somewhere to run: the webhooks are reached, every component is ready,
+/// every node is schedulable.
 pub async fn wait_ready(client: &Client) -> Result<(), StartError> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
     let daemons: Api<DaemonSet> = Api::namespaced(client.clone(), NAMESPACE);
-    for component in ["virt-api", "virt-controller"] {
-        let ready = async {
-            let mut states = std::pin::pin!(watch_object(deployments.clone(), component));
-            while let Some(state) = states.next().await {
-                let status = state.ok().flatten().and_then(|deployment| deployment.status);
-                if status.is_some_and(|status| status.ready_replicas.unwrap_or_default() > 0) {
-                    return;
-                }
-            }
-        };
-        within_patience(component, ready).await?;
+    let endpoints: Api<Endpoints> = Api::namespaced(client.clone(), NAMESPACE);
+    until(&deployments, "virt-controller", |deployment| {
+        deployment.status.as_ref().is_some_and(|status| status.ready_replicas.unwrap_or_default() > 0)
+    })
+    .await?;
+    until(&endpoints, "virt-api", |endpoints| {
+        endpoints.subsets.iter().flatten().any(|subset| subset.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty()))
+    })
+    .await?;
+    until(&daemons, "virt-handler", |daemon| {
+        let status = daemon.status.as_ref();
+        status.is_some_and(|status| status.desired_number_scheduled > 0 && status.number_ready == status.desired_number_scheduled)
+    })
+    .await?;
+    let nodes: Api<Node> = Api::all(client.clone());
+    let list = nodes.list(&ListParams::default()).await;
+    let list = list.map_err(|source| StartError::Apply { object: "nodes".to_owned(), source: Box::new(source) })?;
+    for node in list {
+        until(&nodes, &node.name_any(), |node| {
+            let labels = node.metadata.labels.as_ref();
+            let schedulable = labels.and_then(|labels| labels.get(api::names::NODE_SCHEDULABLE_LABEL)).is_some_and(|value| value == "true");
+            let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+            schedulable && allocatable.is_some_and(|all| all.contains_key("devices.kubevirt.io/kvm"))
+        })
+        .await?;
     }
+    Ok(())
+}
+
+/// Waits until an object is as it should be.
+async fn until<K>(api: &Api<K>, name: &str, holds: impl Fn(&K) -> bool) -> Result<(), StartError>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
     let ready = async {
-        let mut states = std::pin::pin!(watch_object(daemons, "virt-handler"));
+        let mut states = std::pin::pin!(watch_object(api.clone(), name));
         while let Some(state) = states.next().await {
-            let status = state.ok().flatten().and_then(|daemon| daemon.status);
-            if status.is_some_and(|status| status.desired_number_scheduled > 0 && status.number_ready == status.desired_number_scheduled) {
+            if state.ok().flatten().is_some_and(|object| holds(&object)) {
                 return;
             }
         }
     };
-    within_patience("virt-handler", ready).await
+    within_patience(name, ready).await
 }
 
 async fn within_patience(component: &str, ready: impl Future<Output = ()>) -> Result<(), StartError> {

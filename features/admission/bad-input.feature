@@ -16,7 +16,7 @@ Feature: Bad input is named and refused
       | VirtualMachine         | no run field       | 422  | RunStrategy must be specified | {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": {"name": "vm"}, "spec": {"template": {"spec": {"domain": {"devices": {}, "memory": {"guest": "64Mi"}}}}}} |
       | VirtualMachine         | an illegal name    | 422  | a lowercase RFC 1123 subdomain must consist of | {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": {"name": "VM_1"}, "spec": {"runStrategy": "Halted", "template": {"spec": {"domain": {"devices": {}, "memory": {"guest": "64Mi"}}}}}} |
       | VirtualMachine         | no name            | 422  | name or generateName is required       | {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": {}, "spec": {"runStrategy": "Halted", "template": {"spec": {"domain": {"devices": {}, "memory": {"guest": "64Mi"}}}}}} |
-      | VirtualMachine         | no template        | 422  | spec.template: Required value          | {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": {"name": "vm"}, "spec": {"runStrategy": "Halted"}} |
+      | VirtualMachine         | no template        | 422  | spec.template in body is required      | {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": {"name": "vm"}, "spec": {"runStrategy": "Halted"}} |
       | VirtualMachineInstance | no memory          | 422  | no memory requested                    | {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "metadata": {"name": "vmi"}, "spec": {"domain": {"devices": {}}}} |
 
   Scenario: A field that does not exist, under strict validation
@@ -46,7 +46,7 @@ Feature: Bad input is named and refused
   Scenario: A 3 MB object
     Given a cluster with 1 node
     When the client posts a ConfigMap of 3 MB
-    Then it is refused with 413 and "Request entity too large"
+    Then it is refused with 413 and "Request entity is too large"
 
   Scenario: virt-api is down
     Given a cluster with 1 node

@@ -18,7 +18,6 @@ Feature: Any one component may restart at any step
     Examples:
       | component       | state      |
       | virt-controller | accepted   |
-      | virt-controller | Scheduling |
       | virt-controller | Scheduled  |
       | virt-controller | Running    |
       | virt-handler    | accepted   |

@@ -18,7 +18,6 @@ Feature: The documented life of a VirtualMachineInstance
     And these happened in this order:
       | VirtualMachineInstance testvmi ADDED                              |
       | Pod virt-launcher-testvmi ADDED                                   |
-      | VirtualMachineInstance testvmi phase Scheduling                   |
       | Pod virt-launcher-testvmi spec.nodeName                           |
       | VirtualMachineInstance testvmi phase Scheduled                    |
       | VirtualMachineInstance testvmi phase Running                      |
@@ -36,10 +35,10 @@ Feature: The documented life of a VirtualMachineInstance
       | Normal | SuccessfulCreate | Created virtual machine pod virt-launcher-testvmi- |
       | Normal | Created          | VirtualMachineInstance defined.                    |
       | Normal | Started          | VirtualMachineInstance started.                    |
-      | Normal | SuccessfulDelete | Deleted virtual machine pod virt-launcher-testvmi- |
       | Normal | ShuttingDown     | Signaled Graceful Shutdown                         |
-      | Normal | Deleted          | Signaled Deletion                                  |
+      | Normal | SuccessfulDelete | Deleted virtual machine pod virt-launcher-testvmi- |
       | Normal | Stopped          | The VirtualMachineInstance was shut down.          |
+      | Normal | Deleted          | Signaled Deletion                                  |
 
   Scenario: The labels and fields that the hand-off rests on
     Given a cluster with 2 nodes

@@ -36,12 +36,12 @@ Feature: Start, stop and restart
     And the VMI "vm" is replaced by another one
     And no two VMIs of the VM "vm" ever existed at once
 
-  Scenario: What cannot be started again says so
+  Scenario: What runs cannot be started again
     Given a cluster with 1 node
     When the client creates the VM "vm" with run strategy "Always"
     Then the VM "vm" shows "Running"
     When the client tries to start the VM "vm"
-    Then it is refused with 409 and "Always does not support manual start requests"
+    Then it is refused with 409 and "VM is already running"
 
   Scenario: What is not running cannot be restarted
     Given a cluster with 1 node
@@ -55,14 +55,14 @@ Feature: Start, stop and restart
     Then the VM "vm" shows "Running"
     When the client patches the VM "vm" with:
       """
-      {"spec": {"template": {"spec": {"domain": {"machine": {"type": "pc-q35-9.0"}}}}}}
+      {"spec": {"template": {"spec": {"domain": {"machine": {"type": "pc-q35-rhel9.4.0"}}}}}}
       """
     Then condition "RestartRequired" of the VM "vm" is "True"
-    And the VMI "vm" has no "pc-q35-9.0" in spec.domain.machine.type
+    And the VMI "vm" has no "pc-q35-rhel9.4.0" in spec.domain.machine.type
     When the client restarts the VM "vm"
     Then the VMI "vm" is replaced by another one
     And the VM "vm" shows "Running"
-    And the VMI "vm" has "pc-q35-9.0" in spec.domain.machine.type
+    And the VMI "vm" has "pc-q35-rhel9.4.0" in spec.domain.machine.type
     And the VM "vm" has no condition "RestartRequired"
 
   Scenario: The firmware UUID stays the same across restarts

@@ -32,13 +32,20 @@ Feature: What a VM waits for
 
   Scenario: Starting is shown while it starts
     Given a cluster with 1 node
-    When the client creates the VM "vm" with run strategy "Always"
-    Then the VM "vm" showed, in this order: "Stopped, Starting, Running"
+    When the client creates the VM "vm" with run strategy "Always" and:
+      | spec.template.metadata.annotations.fake.ferrovirt.io/start-fails | 8 |
+    Then the VM "vm" showed, in this order: "Starting, Running"
+    And an event of VirtualMachineInstance "vm" says "Warning SyncFailed process exited while connecting to monitor"
 
   Scenario: The node is lost
+    A VM whose node is silent may still run there: it is not started elsewhere before somebody says that the node is gone.
     Given a cluster with 2 nodes
     When the client creates the VM "vm" with run strategy "Always"
     Then the VM "vm" shows "Running"
     When the node of the VMI "vm" is lost
+    Then condition "Ready" of the VMI "vm" is "False"
+    When 15 minutes pass
+    Then the VM "vm" has had exactly 1 VMI
+    When the client deletes the lost node
     Then the VMI "vm" is replaced by another one within 15 minutes
     And the VM "vm" shows "Running"

@@ -12,6 +12,7 @@ pub fn vmi(name: &str) -> Value {
 }
 
 /// A VirtualMachine around the same guest; `run` is its `runStrategy` or `running` field.
+#[allow(clippy::needless_pass_by_value, reason = "a field is written as a literal where it is used")]
 pub fn vm(name: &str, run: (&str, Value)) -> Value {
     json!({
         "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",

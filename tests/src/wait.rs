@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// How long a condition may take, in the time of the cluster under test: ample, since virtual time costs nothing.
-pub const PATIENCE: Duration = Duration::from_secs(1200);
+pub const PATIENCE: Duration = Duration::from_mins(20);
 
 /// Waits until the object satisfies `holds`; `None` is its absence. Answers with the object that did.
 ///
@@ -70,6 +70,7 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
         "Secret" => ("", "v1", "secrets"),
         "Event" => ("", "v1", "events"),
         "Node" => ("", "v1", "nodes"),
+        "Endpoints" => ("", "v1", "endpoints"),
         "Namespace" => ("", "v1", "namespaces"),
         _ => ("", "v1", "pods"),
     };

@@ -154,7 +154,10 @@ impl SpecWorld {
         .await;
         match found {
             Ok(Some(pod)) => Ok(pod),
-            _ => bail!("{what} of the VMI {vmi}: last seen {}", pods.values().map(|pod| pod["status"].to_string()).collect::<Vec<_>>().join("\n")),
+            _ => bail!(
+                "{what} of the VMI {vmi}: last seen {}",
+                pods.values().map(|pod| pod["status"].to_string()).collect::<Vec<_>>().join("\n")
+            ),
         }
     }
 
@@ -290,24 +293,31 @@ impl SpecWorld {
         let api = wait::api(&self.client()?, "Deployment", Some(&namespace));
         api.patch(component, &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": replicas}}))).await?;
         let what = format!("{replicas} ready replicas");
-        wait::until(&api, component, &what, PATIENCE, |deployment| {
+        let scaled = wait::until(&api, component, &what, PATIENCE, |deployment| {
             let status = deployment.map(|d| d["status"].clone()).unwrap_or_default();
             let count = |key: &str| status[key].as_u64().unwrap_or_default();
             count("replicas") == u64::from(replicas) && count("readyReplicas") == u64::from(replicas)
+        });
+        scaled.await?;
+        // Who is reached through the Service follows the pods.
+        let endpoints = wait::api(&self.client()?, "Endpoints", Some(&namespace));
+        wait::until(&endpoints, component, &what, PATIENCE, |endpoints| {
+            let ready = endpoints.is_some_and(|object| object.pointer("/subsets/0/addresses/0").is_some());
+            ready == (replicas > 0)
         })
         .await
         .map(drop)
     }
 
     /// Kills every process of a component; its kubelet starts it again.
-    pub async fn restart(&mut self, component: &str) -> Result<()> {
+    pub fn restart(&self, component: &str) -> Result<()> {
         let crashed = self.cluster()?.launchers().crash_component(component);
         anyhow::ensure!(crashed > 0, "no {component} runs");
         Ok(())
     }
 
     /// Makes the guest of a VMI `power off`, `crash` or `panic` by itself.
-    pub async fn guest(&mut self, name: &str, how: &str) -> Result<()> {
+    pub fn guest(&self, name: &str, how: &str) -> Result<()> {
         let event = match how {
             "powers off" => GuestEvent::PowersOff,
             "panics" => GuestEvent::Panics,

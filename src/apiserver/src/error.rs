@@ -527,7 +527,7 @@ mod tests {
         let gvk = Gvk::new("apps", "v1", "Deployment");
         let one = FieldError::invalid("spec.replicas", -1, "must be greater than or equal to 0");
         assert_eq!(
-            ApiError::invalid(&gvk, "d", &[one.clone()]).message,
+            ApiError::invalid(&gvk, "d", std::slice::from_ref(&one)).message,
             "Deployment.apps \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0"
         );
         let two = FieldError::required("spec.selector", "");

@@ -1,5 +1,7 @@
 //! A `kube::Client` on the server in this process: no socket, no thread, a clock that stands still until all wait.
 
+#![allow(clippy::unwrap_used, reason = "tests may assume")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

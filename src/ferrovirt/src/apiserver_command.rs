@@ -2,8 +2,8 @@
 
 use crate::cli::Apiserver;
 use crate::endpoint::{Endpoint, EndpointError, keys, write_kubeconfig};
-use apiserver::http::ApiServer;
 use apiserver::env::{Entropy, Env};
+use apiserver::http::ApiServer;
 use apiserver::net::{BoxStream, Dial, Target};
 use apiserver::store::Store;
 use runtime::Clock;

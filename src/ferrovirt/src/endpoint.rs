@@ -1,7 +1,7 @@
 //! The API server's way to the network: keys, a TLS listener, and a kubeconfig that is written whole.
 
-use apiserver::http::ApiServer;
 use apiserver::env::Now;
+use apiserver::http::ApiServer;
 use apiserver::serve::{Limits, Listener, Pki, PkiError, kubeconfig, server_config};
 use std::fs;
 use std::io;

@@ -92,11 +92,12 @@ pub fn render(file: &str, text: &str, output: Output) -> Result<Vec<Rendered>, E
         serde_saphyr::from_multiple(text).map_err(|error| Error::Parse { file: file.to_owned(), reason: error.to_string() })?;
     let documents: Vec<Value> = documents.into_iter().flat_map(items).filter(|document| !document.is_null()).collect();
     let manifests = Manifests::new(documents)?;
-    let subjects: Vec<&Value> = manifests.documents.iter().filter(|d| d["kind"] == "VirtualMachine" || d["kind"] == "VirtualMachineInstance").collect();
+    let subjects: Vec<&Value> =
+        manifests.documents.iter().filter(|d| d["kind"] == "VirtualMachine" || d["kind"] == "VirtualMachineInstance").collect();
     if subjects.is_empty() {
         return Err(Error::Nothing(file.to_owned()));
     }
-    subjects.into_iter().map(|subject| manifests.rendered(subject, output)).collect()
+    Ok(subjects.into_iter().map(|subject| manifests.rendered(subject, output)).collect())
 }
 
 /// The items of a List; anything else is itself.
@@ -141,14 +142,14 @@ impl Manifests {
         Ok(Self { documents, config, storage })
     }
 
-    fn rendered(&self, subject: &Value, output: Output) -> Result<Rendered, Error> {
+    fn rendered(&self, subject: &Value, output: Output) -> Rendered {
         let object = object_name(subject);
         let outcome = match self.steps(subject) {
             Ok(steps) => Ok(steps.text(output)),
             Err(denial) if output == Output::Json => Ok(rejected(&denial)),
             Err(denial) => Err(denial),
         };
-        Ok(Rendered { object, outcome })
+        Rendered { object, outcome }
     }
 
     /// From the manifest to the domain.
@@ -169,7 +170,16 @@ impl Manifests {
         let requester = Requester::named("kubernetes-admin");
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (kind, namespace, name) = (text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
-        let request = |object| Request { kind, subresource: "", operation: Operation::Create, namespace, name, object, old: None, requester: &requester };
+        let request = |object| Request {
+            kind,
+            subresource: "",
+            operation: Operation::Create,
+            namespace,
+            name,
+            object,
+            old: None,
+            requester: &requester,
+        };
         let mut known = Known::default();
         let Mutated { object: mutated, .. } = self.with_lookups(&mut known, |known| {
             let mut seeds = Seeds { uuid: &mut || entropy.uuid(), now: epoch() };
@@ -238,7 +248,7 @@ impl Manifests {
             storage_classes: &[],
             migrations: &[],
             owner_exists: true,
-            namespace: &Default::default(),
+            namespace: &convert::pod::Namespace::default(),
             config: &self.config,
             settings: &settings(),
             jitter_seconds: 0,

@@ -1,5 +1,7 @@
 //! The `ferrovirt` program as people start it: progress, errors, Ctrl-C, and kubectl against it.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may assume, and say what they skip")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

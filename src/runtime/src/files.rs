@@ -45,7 +45,7 @@ pub enum FileError {
 
 impl Files {
     /// How often mounted files are read again.
-    pub const RELOAD: Duration = Duration::from_secs(60);
+    pub const RELOAD: Duration = Duration::from_mins(1);
 
     /// Files in memory.
     pub fn memory(files: BTreeMap<String, Vec<u8>>) -> Self {

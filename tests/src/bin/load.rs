@@ -3,6 +3,9 @@
 //! The first three figures are taken from outside, over HTTPS, on the `ferrovirt` program beside this one (build it first:
 //! `cargo build --release --bin ferrovirt`); the writes are counted in process, under virtual time, so they are exact.
 
+#![allow(clippy::print_stdout, reason = "figures are its output")]
+#![allow(clippy::disallowed_methods, reason = "it measures real time from outside")]
+
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use ferrovirt::cluster::{Cluster, Options};
@@ -63,7 +66,7 @@ impl Up {
 
     /// A client, as soon as the kubeconfig is there.
     async fn client(&self) -> Result<Client> {
-        let patience = Instant::now() + Duration::from_secs(60);
+        let patience = Instant::now() + Duration::from_mins(1);
         while !self.kubeconfig.exists() {
             if Instant::now() > patience {
                 bail!("no kubeconfig after 60 s");
@@ -111,8 +114,14 @@ async fn outside(args: &Args) -> Result<()> {
 
     let began = Instant::now();
     let running = tokio::spawn(all_running(client.clone(), args.vms + args.samples + 1));
-    let created: Result<Vec<()>> =
-        stream::iter(0..args.vms).map(|index| { let vms = &vms; async move { create(vms, &format!("many-{index}")).await } }).buffer_unordered(args.parallel).try_collect().await;
+    let created: Result<Vec<()>> = stream::iter(0..args.vms)
+        .map(|index| {
+            let vms = &vms;
+            async move { create(vms, &format!("many-{index}")).await }
+        })
+        .buffer_unordered(args.parallel)
+        .try_collect()
+        .await;
     created?;
     let accepted = began.elapsed();
     running.await??;

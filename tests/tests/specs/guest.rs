@@ -13,7 +13,7 @@ const VMI: &str = "VirtualMachineInstance";
 #[when(regex = r#"^the guest of "([^"]+)" (powers off|crashes|panics)$"#)]
 async fn guest_ends(world: &mut SpecWorld, name: String, how: String) -> Done {
     world.note_uid(VMI, &name).await?;
-    world.guest(&name, &how).await
+    world.guest(&name, &how)
 }
 
 #[when(regex = r#"^the client (pauses|unpauses) the VMI "([^"]+)"$"#)]
@@ -24,7 +24,10 @@ async fn pause(world: &mut SpecWorld, verb: String, name: String) -> Done {
 
 #[when(expr = "the VMI {string} is being shut down")]
 async fn being_shut_down(world: &mut SpecWorld, name: String) -> Done {
-    world.until(VMI, &name, "a deletion timestamp", PATIENCE, |vmi| vmi.is_none() || !at(vmi, "/metadata/deletionTimestamp").is_empty()).await.map(drop)
+    world
+        .until(VMI, &name, "a deletion timestamp", PATIENCE, |vmi| vmi.is_none() || !at(vmi, "/metadata/deletionTimestamp").is_empty())
+        .await
+        .map(drop)
 }
 
 #[when(expr = "the node of the VMI {string} is lost")]
@@ -32,7 +35,14 @@ async fn node_lost(world: &mut SpecWorld, name: String) -> Done {
     world.note_uid(VMI, &name).await?;
     let vmi = world.get(VMI, &name).await?;
     let node = at(Some(&vmi), "/status/nodeName").to_owned();
+    world.remember("Node", "lost", &node);
     Ok(world.cluster()?.simulation().kill_node(&node)?)
+}
+
+#[when("the client deletes the lost node")]
+async fn deletes_node(world: &mut SpecWorld) -> Done {
+    let node = world.noted_uid("Node", "lost")?;
+    world.delete("Node", &node, None).await
 }
 
 #[then("no domain is left")]
@@ -48,7 +58,8 @@ async fn events_in_order(world: &mut SpecWorld, step: &Step, name: String) -> Do
     let last = wanted.last().cloned().unwrap_or_default();
     // Events are written beside the objects: the last one may still be on its way.
     world.until_event(VMI, &name, |event| event["reason"] == *last.get(1).map(String::as_str).unwrap_or_default()).await?;
-    let seen: Vec<Value> = world.trace()?.changes().into_iter().filter(|c| c.kind == "Event" && c.verb == "ADDED").map(|c| c.object).collect();
+    let seen: Vec<Value> =
+        world.trace()?.changes().into_iter().filter(|c| c.kind == "Event" && c.verb == "ADDED").map(|c| c.object).collect();
     let seen: Vec<String> = seen
         .iter()
         .filter(|event| event["involvedObject"]["kind"] == VMI && event["involvedObject"]["name"] == *name)
@@ -71,7 +82,9 @@ async fn pod_event_says(world: &mut SpecWorld, name: String, kind: String, reaso
     let pod = world.until_pod(&name, "a pod", |pod| pod.is_some()).await?;
     let pod = at(pod.as_ref(), "/metadata/name").to_owned();
     world
-        .until_event("Pod", &pod, |event| event["type"] == *kind && event["reason"] == *reason && text(&event["message"]).contains(&message))
+        .until_event("Pod", &pod, |event| {
+            event["type"] == *kind && event["reason"] == *reason && text(&event["message"]).contains(&message)
+        })
         .await
 }
 

@@ -2,6 +2,9 @@
 //!
 //! `SPECS_SEED=N` runs them with another seed. One thread, a paused clock: what is seen once is seen always.
 
+#![allow(clippy::print_stdout, reason = "the closing line is what CI counts")]
+#![allow(clippy::unused_async, reason = "a step is async whether it waits or not")]
+
 mod access;
 mod guest;
 mod objects;
@@ -9,6 +12,7 @@ mod vm;
 mod vmi;
 
 use cucumber::World as _;
+use cucumber::writer::Stats as _;
 use ferrovirt_tests::world::SpecWorld;
 use futures::FutureExt as _;
 
@@ -35,7 +39,6 @@ fn main() {
             })
             .run(features)
             .await;
-        use cucumber::writer::Stats as _;
         let scenarios = summary.scenarios_stats();
         let failed = scenarios.failed + scenarios.skipped + summary.parsing_errors() + summary.hook_errors();
         println!("specs: {} scenarios, {} steps passed", scenarios.passed + scenarios.failed, summary.passed_steps());

@@ -2,9 +2,9 @@
 
 use cucumber::gherkin::Step;
 use cucumber::{given, then, when};
+use ferrovirt::cluster::Options;
 use ferrovirt_tests::manifest;
 use ferrovirt_tests::wait::PATIENCE;
-use ferrovirt::cluster::Options;
 use ferrovirt_tests::world::{SpecWorld, seed};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn component_up(world: &mut SpecWorld, component: String) -> Done {
 
 #[when(regex = r"^(virt-api|virt-controller|virt-handler) restarts$")]
 async fn component_restarts(world: &mut SpecWorld, component: String) -> Done {
-    world.restart(&component).await
+    world.restart(&component)
 }
 
 #[when(regex = r"^(\d+) (seconds|minutes|hours) pass$")]

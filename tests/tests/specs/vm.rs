@@ -139,7 +139,10 @@ async fn strategy_is(world: &mut SpecWorld, name: String, run: String) -> Done {
 #[then(expr = "condition {string} of the VM {string} is {string}")]
 async fn condition(world: &mut SpecWorld, kind: String, name: String, status: String) -> Done {
     let what = format!("condition {kind}={status}");
-    world.until(KIND, &name, &what, PATIENCE, |vm| crate::vmi::condition_of(vm, &kind).is_some_and(|c| c["status"] == *status)).await.map(drop)
+    world
+        .until(KIND, &name, &what, PATIENCE, |vm| crate::vmi::condition_of(vm, &kind).is_some_and(|c| c["status"] == *status))
+        .await
+        .map(drop)
 }
 
 #[then(expr = "the VM {string} has no condition {string}")]
@@ -163,7 +166,10 @@ async fn failures(world: &mut SpecWorld, name: String, count: i64, least: i64, m
 
 #[then(expr = "the VM {string} has no start failures")]
 async fn no_failures(world: &mut SpecWorld, name: String) -> Done {
-    world.until(KIND, &name, "no start failures", PATIENCE, |vm| vm.is_some_and(|vm| vm.pointer("/status/startFailure").is_none())).await.map(drop)
+    world
+        .until(KIND, &name, "no start failures", PATIENCE, |vm| vm.is_some_and(|vm| vm.pointer("/status/startFailure").is_none()))
+        .await
+        .map(drop)
 }
 
 #[given(regex = r#"^the VM "([^"]+)" is (accepted|Scheduling|Scheduled|Running)$"#)]
@@ -207,13 +213,13 @@ async fn ends_up(world: &mut SpecWorld, name: String, outcome: String) -> Done {
             shows(world, name.clone(), "Stopped".into()).await?;
             crate::vmi::gone(world, name.clone()).await?;
             // Long enough for whatever would bring it back.
-            tokio::time::sleep(Duration::from_secs(600)).await;
+            tokio::time::sleep(Duration::from_mins(10)).await;
             crate::vmi::absent(world, name).await
         }
         other => {
             let phase = if other.contains("Failed") { "Failed" } else { "Succeeded" };
             crate::vmi::becomes(world, name.clone(), phase.into()).await?;
-            tokio::time::sleep(Duration::from_secs(600)).await;
+            tokio::time::sleep(Duration::from_mins(10)).await;
             crate::vmi::still(world, name, phase.into()).await
         }
     }

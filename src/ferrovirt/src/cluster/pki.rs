@@ -6,7 +6,7 @@ use runtime::tls::{CertificateAuthority, CertificateRequest, TlsError, Usage};
 use std::time::Duration;
 
 /// How long everything is valid. Nobody rotates the certificates of an embedded cluster, so they outlast it.
-const LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const LIFETIME: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// The components' trust: the bundle everybody verifies with, and a secret for each certificate.
 pub struct Trust {
@@ -20,7 +20,12 @@ pub struct Trust {
 pub fn issue(namespace: &str, clock: &Clock) -> Result<Trust, TlsError> {
     let authority = CertificateAuthority::new(&format!("kubevirt.io@{}", clock.now().as_second()), LIFETIME, clock)?;
     let service = |name: &str| -> Vec<String> {
-        vec![name.to_owned(), format!("{name}.{namespace}"), format!("{name}.{namespace}.svc"), format!("{name}.{namespace}.svc.cluster.local")]
+        vec![
+            name.to_owned(),
+            format!("{name}.{namespace}"),
+            format!("{name}.{namespace}.svc"),
+            format!("{name}.{namespace}.svc.cluster.local"),
+        ]
     };
     let mut secrets = Vec::new();
     for (name, common_name, hosts, usage) in [
@@ -37,7 +42,8 @@ pub fn issue(namespace: &str, clock: &Clock) -> Result<Trust, TlsError> {
         ("kubevirt-virt-handler-migration-client-certs", "kubevirt.io:system:client:migration".to_owned(), Vec::new(), Usage::Client),
         ("kubevirt-virt-handler-vsock-client-certs", "kubevirt.io:system:client:vsock".to_owned(), Vec::new(), Usage::Client),
     ] {
-        let pair = authority.issue(&CertificateRequest { common_name, organizations: Vec::new(), hosts, usage, lifetime: LIFETIME }, clock)?;
+        let pair =
+            authority.issue(&CertificateRequest { common_name, organizations: Vec::new(), hosts, usage, lifetime: LIFETIME }, clock)?;
         secrets.push(TlsSecret { name: name.to_owned(), certificate: pair.certificate, key: pair.key });
     }
     Ok(Trust { bundle: authority.certificate().to_owned(), secrets })

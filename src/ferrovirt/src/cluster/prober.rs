@@ -38,13 +38,11 @@ impl Prober for NetworkProber {
         let mut wait = FIRST_RETRY;
         // The caller's time limit ends this.
         let stream = loop {
-            match connect(&self.env, &target, pod_ip, config.clone()).await {
-                Ok(stream) => break stream,
-                Err(_) => {
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LAST_RETRY);
-                }
+            if let Ok(stream) = connect(&self.env, &target, pod_ip, config.clone()).await {
+                break stream;
             }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LAST_RETRY);
         };
         get_path(TokioIo::new(stream), get, pod_ip).await
     }

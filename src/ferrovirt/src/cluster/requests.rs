@@ -50,13 +50,9 @@ impl RequestCounts {
 /// `pods/binding` of `/api/v1/namespaces/ns/pods/name/binding`.
 fn resource(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
-    let rest = match parts.as_slice() {
-        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
-        _ => return path.to_owned(),
-    };
+    let (["api", _, rest @ ..] | ["apis", _, _, rest @ ..]) = parts.as_slice() else { return path.to_owned() };
     match rest {
-        ["namespaces", _, resource, rest @ ..] => named(resource, rest),
-        [resource, rest @ ..] => named(resource, rest),
+        ["namespaces", _, resource, rest @ ..] | [resource, rest @ ..] => named(resource, rest),
         [] => path.to_owned(),
     }
 }

@@ -4,6 +4,7 @@ use super::{NAMESPACE, STARTUP_PATIENCE, StartError, pki};
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Endpoints, Node};
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::ListParams;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, ResourceExt as _};
@@ -40,13 +41,9 @@ async fn create(client: &Client, object: &Value) -> Result<(), StartError> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
     let root = if api_version.contains('/') { "apis" } else { "api" };
-    let mut path = format!("/{root}/{api_version}");
     let namespace = text("/metadata/namespace");
-    if !namespace.is_empty() {
-        path.push_str(&format!("/namespaces/{namespace}"));
-    }
-    path.push('/');
-    path.push_str(&plural(kind));
+    let scope = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
+    let path = format!("/{root}/{api_version}{scope}/{}", plural(kind));
     let failed = |source: kube::Error| StartError::Apply { object: format!("{kind} {name}"), source: Box::new(source) };
     let request = http::Request::post(path).header("Content-Type", "application/json").body(object.to_string().into_bytes());
     let request = request.map_err(|error| failed(kube::Error::HttpError(error)))?;
@@ -60,7 +57,11 @@ async fn create(client: &Client, object: &Value) -> Result<(), StartError> {
 /// The plural of a kind of the installation.
 fn plural(kind: &str) -> String {
     let lower = kind.to_lowercase();
-    if lower.ends_with("class") { format!("{lower}es") } else { lower.strip_suffix('y').map_or_else(|| format!("{lower}s"), |stem| format!("{stem}ies")) }
+    if lower.ends_with("class") {
+        format!("{lower}es")
+    } else {
+        lower.strip_suffix('y').map_or_else(|| format!("{lower}s"), |stem| format!("{stem}ies"))
+    }
 }
 
 /// Waits until VirtualMachines are accepted and have somewhere to run: the webhooks are reached, every component is ready,
@@ -75,6 +76,12 @@ pub async fn wait_ready(client: &Client) -> Result<(), StartError> {
     .await?;
     until(&endpoints, "virt-api", |endpoints| {
         endpoints.subsets.iter().flatten().any(|subset| subset.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty()))
+    })
+    .await?;
+    let services: Api<APIService> = Api::all(client.clone());
+    until(&services, "v1.subresources.kubevirt.io", |service| {
+        let conditions = service.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        conditions.into_iter().any(|condition| condition.type_ == "Available" && condition.status == "True")
     })
     .await?;
     until(&daemons, "virt-handler", |daemon| {

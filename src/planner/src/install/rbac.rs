@@ -31,7 +31,8 @@ fn verb(letter: char) -> &'static str {
     }
 }
 
-const INSTANCETYPES: &str = "virtualmachineinstancetypes, virtualmachineclusterinstancetypes, virtualmachinepreferences, virtualmachineclusterpreferences";
+const INSTANCETYPES: &str =
+    "virtualmachineinstancetypes, virtualmachineclusterinstancetypes, virtualmachinepreferences, virtualmachineclusterpreferences";
 
 const API: &[Rule] = &[
     ("", "pods", "gldp"),
@@ -82,7 +83,11 @@ const CONTROLLER: &[Rule] = &[
         "glwcudp",
     ),
     ("template.kubevirt.io", "virtualmachinetemplates", "glw"),
-    ("pool.kubevirt.io", "virtualmachinepools, virtualmachinepools/finalizers, virtualmachinepools/status, virtualmachinepools/scale", "wlcdupg"),
+    (
+        "pool.kubevirt.io",
+        "virtualmachinepools, virtualmachinepools/finalizers, virtualmachinepools/status, virtualmachinepools/scale",
+        "wlcdupg",
+    ),
     (
         "subresources.kubevirt.io",
         "virtualmachines/stop, virtualmachineinstances/addvolume, virtualmachineinstances/removevolume, virtualmachineinstances/backup, virtualmachineinstances/redefine-checkpoint, virtualmachineinstances/freeze, virtualmachineinstances/unfreeze, virtualmachineinstances/reset, virtualmachineinstances/softreboot, virtualmachineinstances/sev/setupsession, virtualmachineinstances/sev/injectlaunchsecret",

@@ -5,7 +5,8 @@ use super::rbac::{Rule, rules};
 use serde_json::{Value, json};
 
 const SUB: &str = "subresources.kubevirt.io";
-const STREAMS: &str = "virtualmachineinstances/console, virtualmachineinstances/vnc, virtualmachineinstances/portforward, virtualmachineinstances/usbredir";
+const STREAMS: &str =
+    "virtualmachineinstances/console, virtualmachineinstances/vnc, virtualmachineinstances/portforward, virtualmachineinstances/usbredir";
 const READS: &str = "virtualmachineinstances/guestosinfo, virtualmachineinstances/filesystemlist, virtualmachineinstances/userlist, virtualmachineinstances/sev/fetchcertchain, virtualmachineinstances/sev/querylaunchmeasurement, virtualmachines/objectgraph, virtualmachineinstances/objectgraph, virtualmachines/expand-spec";
 const VMI_ACTIONS: &str = "virtualmachineinstances/pause, virtualmachineinstances/unpause, virtualmachineinstances/addvolume, virtualmachineinstances/removevolume, virtualmachineinstances/freeze, virtualmachineinstances/unfreeze, virtualmachineinstances/softreboot, virtualmachineinstances/reset, virtualmachineinstances/sev/setupsession, virtualmachineinstances/sev/injectlaunchsecret, virtualmachineinstances/evacuate/cancel";
 const VM_ACTIONS: &str = "virtualmachines/start, virtualmachines/stop, virtualmachines/restart, virtualmachines/addvolume, virtualmachines/removevolume, virtualmachines/memorydump, virtualmachines/removememorydump, virtualmachines/evacuate/cancel";
@@ -13,7 +14,8 @@ const VM_ACTIONS: &str = "virtualmachines/start, virtualmachines/stop, virtualma
 const MACHINES: &str = "virtualmachines, virtualmachineinstances, virtualmachineinstancepresets, virtualmachineinstancereplicasets";
 const SNAPSHOTS: &str = "virtualmachinesnapshots, virtualmachinesnapshotcontents, virtualmachinerestores";
 const BACKUPS: &str = "virtualmachinebackups, virtualmachinebackuptrackers";
-const INSTANCETYPES: &str = "virtualmachineinstancetypes, virtualmachineclusterinstancetypes, virtualmachinepreferences, virtualmachineclusterpreferences";
+const INSTANCETYPES: &str =
+    "virtualmachineinstancetypes, virtualmachineclusterinstancetypes, virtualmachinepreferences, virtualmachineclusterpreferences";
 
 /// Lines of the kinds that users own, with the verbs given.
 fn owned(verbs: &'static str) -> Vec<Rule> {
@@ -99,8 +101,16 @@ pub(super) fn objects() -> Vec<Value> {
         role("kubevirt.io:admin", Some("admin"), &admin()),
         role("kubevirt.io:edit", Some("edit"), &edit()),
         role("kubevirt.io:view", Some("view"), &view()),
-        role("kubevirt.io:migrate", None, &[(SUB, "virtualmachines/migrate", "u"), ("kubevirt.io", "virtualmachineinstancemigrations", "gdcuplwD")]),
-        role("instancetype.kubevirt.io:view", None, &[("instancetype.kubevirt.io", "virtualmachineclusterinstancetypes, virtualmachineclusterpreferences", "glw")]),
+        role(
+            "kubevirt.io:migrate",
+            None,
+            &[(SUB, "virtualmachines/migrate", "u"), ("kubevirt.io", "virtualmachineinstancemigrations", "gdcuplwD")],
+        ),
+        role(
+            "instancetype.kubevirt.io:view",
+            None,
+            &[("instancetype.kubevirt.io", "virtualmachineclusterinstancetypes, virtualmachineclusterpreferences", "glw")],
+        ),
         operator,
         everybody("kubevirt.io:default"),
         everybody("instancetype.kubevirt.io:view"),

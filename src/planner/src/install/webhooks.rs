@@ -10,13 +10,55 @@ const KUBEVIRT: &[&str] = &["v1alpha3", "v1"];
 
 /// The validators that virt-api serves, in upstream's order. The evictions' come first: they carry a match condition.
 const VALIDATORS: &[Hook] = &[
-    ("virtualmachineinstances-create-validator.kubevirt.io", "c", "kubevirt.io", KUBEVIRT, &["virtualmachineinstances"], "/virtualmachineinstances-validate-create"),
-    ("virtualmachineinstances-update-validator.kubevirt.io", "u", "kubevirt.io", KUBEVIRT, &["virtualmachineinstances"], "/virtualmachineinstances-validate-update"),
+    (
+        "virtualmachineinstances-create-validator.kubevirt.io",
+        "c",
+        "kubevirt.io",
+        KUBEVIRT,
+        &["virtualmachineinstances"],
+        "/virtualmachineinstances-validate-create",
+    ),
+    (
+        "virtualmachineinstances-update-validator.kubevirt.io",
+        "u",
+        "kubevirt.io",
+        KUBEVIRT,
+        &["virtualmachineinstances"],
+        "/virtualmachineinstances-validate-update",
+    ),
     ("virtualmachine-validator.kubevirt.io", "cu", "kubevirt.io", KUBEVIRT, &["virtualmachines"], "/virtualmachines-validate"),
-    ("virtualmachinereplicaset-validator.kubevirt.io", "cu", "kubevirt.io", KUBEVIRT, &["virtualmachineinstancereplicasets"], "/virtualmachinereplicaset-validate"),
-    ("virtualmachinepreset-validator.kubevirt.io", "cu", "kubevirt.io", KUBEVIRT, &["virtualmachineinstancepresets"], "/vmipreset-validate"),
-    ("migration-create-validator.kubevirt.io", "c", "kubevirt.io", KUBEVIRT, &["virtualmachineinstancemigrations"], "/migration-validate-create"),
-    ("migration-update-validator.kubevirt.io", "u", "kubevirt.io", KUBEVIRT, &["virtualmachineinstancemigrations"], "/migration-validate-update"),
+    (
+        "virtualmachinereplicaset-validator.kubevirt.io",
+        "cu",
+        "kubevirt.io",
+        KUBEVIRT,
+        &["virtualmachineinstancereplicasets"],
+        "/virtualmachinereplicaset-validate",
+    ),
+    (
+        "virtualmachinepreset-validator.kubevirt.io",
+        "cu",
+        "kubevirt.io",
+        KUBEVIRT,
+        &["virtualmachineinstancepresets"],
+        "/vmipreset-validate",
+    ),
+    (
+        "migration-create-validator.kubevirt.io",
+        "c",
+        "kubevirt.io",
+        KUBEVIRT,
+        &["virtualmachineinstancemigrations"],
+        "/migration-validate-create",
+    ),
+    (
+        "migration-update-validator.kubevirt.io",
+        "u",
+        "kubevirt.io",
+        KUBEVIRT,
+        &["virtualmachineinstancemigrations"],
+        "/migration-validate-update",
+    ),
     (
         "kubevirt-crd-status-validator.kubevirt.io",
         "cu",
@@ -29,7 +71,14 @@ const VALIDATORS: &[Hook] = &[
 
 const MUTATORS: &[Hook] = &[
     ("virtualmachines-mutator.kubevirt.io", "cu", "kubevirt.io", KUBEVIRT, &["virtualmachines"], "/virtualmachines-mutate"),
-    ("virtualmachineinstances-mutator.kubevirt.io", "cu", "kubevirt.io", KUBEVIRT, &["virtualmachineinstances"], "/virtualmachineinstances-mutate"),
+    (
+        "virtualmachineinstances-mutator.kubevirt.io",
+        "cu",
+        "kubevirt.io",
+        KUBEVIRT,
+        &["virtualmachineinstances"],
+        "/virtualmachineinstances-mutate",
+    ),
     ("migrations-mutator.kubevirt.io", "c", "kubevirt.io", KUBEVIRT, &["virtualmachineinstancemigrations"], "/migration-mutate-create"),
 ];
 
@@ -61,7 +110,10 @@ fn client_config(installation: &Installation, path: &str) -> Value {
 
 /// The webhook on evictions of launcher pods; others never reach virt-api (spec/operator.md §20).
 fn eviction(installation: &Installation) -> Value {
-    let mut hook = webhook(installation, &("virt-launcher-eviction-interceptor.kubevirt.io", "*", "", &["v1"], &["pods/eviction"], "/pod-eviction-validate"));
+    let mut hook = webhook(
+        installation,
+        &("virt-launcher-eviction-interceptor.kubevirt.io", "*", "", &["v1"], &["pods/eviction"], "/pod-eviction-validate"),
+    );
     hook["sideEffects"] = json!("NoneOnDryRun");
     hook["matchConditions"] = json!([{"name": "only-virt-launcher", "expression": "object.metadata.name.startsWith(\"virt-launcher\")"}]);
     hook

@@ -44,7 +44,10 @@ pub(super) fn objects(installation: &Installation) -> Vec<Value> {
                 "readinessProbe": {"httpGet": {"scheme": "HTTPS", "port": 8443, "path": "/apis/subresources.kubevirt.io/v1/healthz"}, "periodSeconds": 10},
                 "resources": {"requests": {"cpu": "5m", "memory": "500Mi"}},
             }),
-            &[("kubevirt-virt-api-certs", "/etc/virt-api/certificates"), ("kubevirt-virt-handler-certs", "/etc/virt-handler/clientcertificates")],
+            &[
+                ("kubevirt-virt-api-certs", "/etc/virt-api/certificates"),
+                ("kubevirt-virt-handler-certs", "/etc/virt-handler/clientcertificates"),
+            ],
         ),
         deployment(
             installation,
@@ -88,7 +91,8 @@ fn deployment(installation: &Installation, name: &str, account: &str, container:
     container["imagePullPolicy"] = json!("IfNotPresent");
     container["volumeMounts"] = json!(volume_mounts);
     container["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
-    container["securityContext"] = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}});
+    container["securityContext"] =
+        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}});
     let mut pod = json!({
         "serviceAccountName": account,
         "priorityClassName": "kubevirt-cluster-critical",

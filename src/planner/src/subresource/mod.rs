@@ -8,8 +8,8 @@ mod vm;
 mod vmi;
 mod volumes;
 
-pub use vm::{restart, start, stop};
 pub use moves::{cancel_evacuation, migrate};
+pub use vm::{restart, start, stop};
 pub use vmi::{NodeVerb, node_verb, stream};
 pub use volumes::{VolumeChange, change_vm_volumes, change_vmi_volumes};
 

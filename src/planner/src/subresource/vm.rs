@@ -156,6 +156,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
+    #[allow(clippy::needless_pass_by_value, reason = "a literal at every use")]
     fn vm(strategy: &str, status: Value) -> VirtualMachine {
         serde_json::from_value(json!({
             "metadata": {"name": "vm"}, "spec": {"runStrategy": strategy, "template": {}}, "status": status,

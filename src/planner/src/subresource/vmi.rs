@@ -83,7 +83,16 @@ pub fn node_verb(vmi: &VirtualMachineInstance, verb: NodeVerb) -> Result<Vec<Eff
     let paused = condition(vmi, "Paused");
     match verb {
         NodeVerb::Pause | NodeVerb::Freeze if !running => return conflict("VM is not running"),
-        NodeVerb::Unpause | NodeVerb::Unfreeze | NodeVerb::SoftReboot if !running => return conflict("VMI is not running"),
+        NodeVerb::Unpause
+        | NodeVerb::Unfreeze
+        | NodeVerb::SoftReboot
+        | NodeVerb::GuestOsInfo
+        | NodeVerb::UserList
+        | NodeVerb::FilesystemList
+            if !running =>
+        {
+            return conflict("VMI is not running");
+        }
         NodeVerb::Pause if vmi.spec.liveness_probe.as_ref().is_some_and(|probe| probe.guest_agent_ping.is_none()) => {
             return Err(Refusal::forbidden(VMI, name, "Pausing VMIs with a non-GuestAgentPing LivenessProbe is not supported"));
         }
@@ -93,7 +102,6 @@ pub fn node_verb(vmi: &VirtualMachineInstance, verb: NodeVerb) -> Result<Vec<Eff
         NodeVerb::SoftReboot if !condition(vmi, "AgentConnected") && !acpi(vmi) => {
             return conflict("VMI neither have the agent connected nor the ACPI feature enabled");
         }
-        NodeVerb::GuestOsInfo | NodeVerb::UserList | NodeVerb::FilesystemList if !running => return conflict("VMI is not running"),
         NodeVerb::GuestOsInfo | NodeVerb::UserList | NodeVerb::FilesystemList if !condition(vmi, "AgentConnected") => {
             return conflict("VMI does not have guest agent connected");
         }
@@ -127,7 +135,9 @@ pub fn stream(vmi: &VirtualMachineInstance, verb: &str) -> Result<(), Refusal> {
     let name = vmi.metadata.name.as_deref().unwrap_or_default();
     let devices = &vmi.spec.domain.devices;
     match verb {
-        "console" if devices.autoattach_serial_console == Some(false) => return Err(Refusal::bad_request("No serial consoles are present.")),
+        "console" if devices.autoattach_serial_console == Some(false) => {
+            return Err(Refusal::bad_request("No serial consoles are present."));
+        }
         "vnc" if devices.autoattach_graphics_device == Some(false) => return Err(Refusal::bad_request("No graphics devices are present.")),
         "console" if phase(vmi) == "Failed" => return Err(Refusal::conflict(VMI, name, "VMI is in failed status")),
         _ => {}

@@ -21,8 +21,11 @@ pub fn run(case: &Case) -> Result<Value> {
             expanded(case, &mutated, &mut out)?;
         }
     }
-    let objects: Vec<Value> =
-        case.documents().filter(|o| kind(o).ends_with("Instancetype") || kind(o).ends_with("Preference")).map(|o| judged(case, o)).collect();
+    let objects: Vec<Value> = case
+        .documents()
+        .filter(|o| kind(o).ends_with("Instancetype") || kind(o).ends_with("Preference"))
+        .map(|o| judged(case, o))
+        .collect();
     if !objects.is_empty() {
         out.insert("objects".into(), Value::Array(objects));
     }

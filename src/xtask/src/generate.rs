@@ -38,7 +38,7 @@ fn files() -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     for crd in api::crd::all()? {
         let name = crd.metadata.name.clone().context("a CustomResourceDefinition has no name")?;
-        all.insert(format!("crds/{name}.yaml"), yaml(&serde_json::to_value(&crd)?)?);
+        all.insert(format!("crds/{name}.yaml"), api::crd::to_yaml(&crd)?);
     }
     // The trust bundle and the secrets belong to one cluster; the administrator's certificates go in their place.
     let installation = Installation {

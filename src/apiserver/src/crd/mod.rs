@@ -4,7 +4,7 @@
 //! A definition is written like any object, with the rules of [`CustomResourceDefinition`] (defaults, validation,
 //! stored versions). Right after the commit, before the client has its answer, [`follow`] settles what controllers do in
 //! a real cluster: names are accepted or conflict ([`status`]), the definition is established, its resource is served
-//! ([`serve`]), and a deleted definition takes its objects with it. So a `create` that was answered is served.
+//! (`serve`), and a deleted definition takes its objects with it. So a `create` that was answered is served.
 //!
 //! # Guarantees
 //! `follow` is idempotent and writes only what changes; definitions that did not change since they were last read are

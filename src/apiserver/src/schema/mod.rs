@@ -5,7 +5,7 @@
 //! `Arc`s, and equal definitions of built-in kinds are one value.
 //!
 //! The order in which a write uses it: [`prune`] (unknown fields), [`default()`], then [`validate()`] or, for custom
-//! resources, [`custom::validate`] which adds list types, embedded objects, scale paths and CEL rules in the order of
+//! resources, [`custom::validate_object`] which adds list types, embedded objects, scale paths and CEL rules in the order of
 //! kube-apiserver.
 //!
 //! `resolve` follows the one recursive type there is (`JSONSchemaProps` inside CustomResourceDefinitions); walkers call

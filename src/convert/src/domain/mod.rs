@@ -1,6 +1,6 @@
 //! The libvirt domain of a VMI.
 //!
-//! Flow: [`domain`] runs one function a part in a fixed order, which is also the order in which later parts see earlier
+//! Flow: [`domain()`] runs one function a part in a fixed order, which is also the order in which later parts see earlier
 //! ones; then dedicated CPUs, NUMA and PCI placement change what is there. It is run anew on every synchronisation; what
 //! depends on the running pod (cache modes, tap devices, hotplug ports) is laid over afterwards by [`disk_cache`],
 //! [`taps`] and [`hotplug_ports`].

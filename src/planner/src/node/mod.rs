@@ -1,6 +1,6 @@
 //! What virt-handler decides about one VMI of its node: pure functions of what it observed (node.md §6).
 //!
-//! [`decide`] says what to do with the domain, [`phase::next`] which phase follows, [`status::compute`] the whole status. virt-handler
+//! [`decide()`] says what to do with the domain, [`phase::next`] which phase follows, [`status::compute`] the whole status. virt-handler
 //! observes, carries out and writes; it has no rules of its own.
 //!
 //! The happy path: a Scheduled VMI without a domain is *updated* (its launcher defines and starts the domain); the pass that sees the

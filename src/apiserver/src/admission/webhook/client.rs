@@ -1,7 +1,7 @@
 //! HTTPS POST to webhooks over kept connections.
 //!
 //! # Guarantees
-//! At most [`MAX_CONNECTIONS`] connections an endpoint, of which a few stay open; endpoints that no configuration
+//! At most `MAX_CONNECTIONS` connections an endpoint, of which a few stay open; endpoints that no configuration
 //! names any more lose theirs. A kept connection that died is replaced once, silently: a review may be asked twice.
 
 use std::collections::{BTreeMap, BTreeSet};

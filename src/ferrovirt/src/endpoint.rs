@@ -15,22 +15,22 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// The address is taken, not ours, or no address.
-    #[error("cannot listen on {address}: {}", plain(source))]
+    #[error("cannot listen on {address}: {}", plain(why))]
     Listen {
         /// What was asked for.
         address: String,
-        /// Why.
-        source: io::Error,
+        /// Why; part of the text, and so not a source.
+        why: io::Error,
     },
     /// A file or folder cannot be read or written.
-    #[error("cannot {what} {}: {}", path.display(), plain(source))]
+    #[error("cannot {what} {}: {}", path.display(), plain(why))]
     File {
         /// `read`, `write`, `create`.
         what: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why; part of the text, and so not a source.
+        why: io::Error,
     },
     /// The keys cannot be made or read.
     #[error("the cluster's keys")]
@@ -59,7 +59,7 @@ impl Endpoint {
     /// # Errors
     /// [`EndpointError::Listen`].
     pub async fn bind(address: &str) -> Result<Self, EndpointError> {
-        let failed = |source| EndpointError::Listen { address: address.to_owned(), source };
+        let failed = |why| EndpointError::Listen { address: address.to_owned(), why };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address: local })
@@ -96,7 +96,7 @@ impl Endpoint {
 /// [`EndpointError`] when the folder or its keys cannot be read or written.
 pub fn keys(data_dir: Option<&Path>, now: &Now, names: &[String]) -> Result<Pki, EndpointError> {
     let Some(folder) = data_dir else { return Ok(Pki::generate(now, names)?) };
-    fs::create_dir_all(folder).map_err(|source| EndpointError::File { what: "create", path: folder.into(), source })?;
+    fs::create_dir_all(folder).map_err(|why| EndpointError::File { what: "create", path: folder.into(), why })?;
     let path = folder.join("keys.json");
     match fs::read(&path) {
         Ok(bytes) => Ok(Pki::load(&bytes, now, names)?),
@@ -105,7 +105,7 @@ pub fn keys(data_dir: Option<&Path>, now: &Now, names: &[String]) -> Result<Pki,
             write_private(&path, &pki.to_bytes()?)?;
             Ok(pki)
         }
-        Err(source) => Err(EndpointError::File { what: "read", path, source }),
+        Err(why) => Err(EndpointError::File { what: "read", path, why }),
     }
 }
 
@@ -121,7 +121,7 @@ pub fn write_kubeconfig(path: &Path, pki: &Pki, url: &str) -> Result<(), Endpoin
 fn write_private(path: &Path, content: &[u8]) -> Result<(), EndpointError> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    let failed = |source| EndpointError::File { what: "write", path: path.to_owned(), source };
+    let failed = |why| EndpointError::File { what: "write", path: path.to_owned(), why };
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let draft = path.with_file_name(name);
@@ -131,10 +131,10 @@ fn write_private(path: &Path, content: &[u8]) -> Result<(), EndpointError> {
         file.sync_all()?;
         fs::rename(&draft, path)
     })();
-    written.map_err(|source| {
+    written.map_err(|why| {
         // The draft is ours alone; that it cannot be removed changes nothing about the failure.
         let _ = fs::remove_file(&draft);
-        failed(source)
+        failed(why)
     })
 }
 

@@ -30,7 +30,7 @@ pub const UID: &str = "00000000-0000-0000-0000-000000000000";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("cannot read {file}: {source}")]
+    #[error("cannot read {file}")]
     Read {
         /// The file.
         file: String,
@@ -264,7 +264,7 @@ impl Manifests {
     fn domain(&self, vmi: &VirtualMachineInstance) -> Result<String, Denial> {
         let host = fake_hypervisor::Host::default();
         let convert = HostFacts::simulated(host.capabilities, self.config.use_emulation()).conversion();
-        let domain = convert(vmi, &launcher_rpc::cmd::VirtualMachineOptions::default()).map_err(Denial::bad_request)?;
+        let domain = convert(vmi, &virt_handler::sync_options(vmi, &self.config)).map_err(Denial::bad_request)?;
         Ok(domain.to_xml())
     }
 }

@@ -37,6 +37,7 @@ use domains::Domains;
 use heartbeat::Heartbeat;
 pub use heartbeat::{AllocatablePatch, DevicePlugins};
 use launchers::Launchers;
+pub use options::sync_options;
 use receiver::Receiver;
 use vmi::Controller;
 use watchdog::Watchdog;

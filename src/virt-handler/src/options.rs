@@ -5,7 +5,7 @@ use api::v1::VirtualMachineInstance;
 use launcher_rpc::cmd::{self, VirtualMachineOptions};
 
 /// The options of a sync.
-pub(crate) fn of_sync(vmi: &VirtualMachineInstance, config: &ClusterConfig) -> VirtualMachineOptions {
+pub fn sync_options(vmi: &VirtualMachineInstance, config: &ClusterConfig) -> VirtualMachineOptions {
     let statuses = vmi.status.as_ref().map(|status| status.volume_status.as_slice()).unwrap_or_default();
     let preallocated = statuses.iter().filter(|status| {
         let claim = status.persistent_volume_claim_info.as_ref();

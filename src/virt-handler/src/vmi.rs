@@ -250,7 +250,7 @@ impl Controller {
 
     async fn update(&self, pass: &Pass<'_>) -> Done {
         let Some(vmi) = pass.vmi.as_deref() else { return Done::default() };
-        let options = options::of_sync(vmi, &pass.config);
+        let options = options::sync_options(vmi, &pass.config);
         let synced = async {
             let launcher = self.launchers.connect(pass.owner(), Some(vmi)).await?;
             command(launcher.sync_virtual_machine(&pass.request(), &options)).await

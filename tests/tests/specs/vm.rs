@@ -101,15 +101,6 @@ async fn shows_either(world: &mut SpecWorld, name: String, one: String, other: S
     world.until(KIND, &name, &what, PATIENCE, |vm| [&one, &other].iter().any(|s| at(vm, "/status/printableStatus") == **s)).await.map(drop)
 }
 
-#[then(expr = "the VM {string} showed, in this order: {string}")]
-async fn showed(world: &mut SpecWorld, name: String, statuses: String) -> Done {
-    let last = statuses.rsplit(", ").next().unwrap_or_default().to_owned();
-    shows(world, name.clone(), last).await?;
-    let seen = world.trace()?.values(KIND, &name, "/status/printableStatus").join(", ");
-    anyhow::ensure!(seen == statuses, "it showed {seen}");
-    Ok(())
-}
-
 #[then(expr = "the VM {string} is created and ready")]
 async fn ready(world: &mut SpecWorld, name: String) -> Done {
     world.until(KIND, &name, "created and ready", PATIENCE, |vm| flag(vm, "created") && flag(vm, "ready")).await.map(drop)

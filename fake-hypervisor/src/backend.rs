@@ -91,7 +91,7 @@ pub(crate) struct Inner {
     pub(crate) domains: BTreeMap<String, Machine>,
     subscribers: Vec<mpsc::UnboundedSender<DomainEvent>>,
     pub(crate) agenda: Agenda,
-    started: u32,
+    pub(crate) started: u32,
     pub(crate) automatic: bool,
     /// A task plays the agenda.
     pub(crate) driven: bool,

@@ -27,6 +27,11 @@ impl FakeHypervisor {
         done
     }
 
+    /// How many starts were tried so far, those that failed included.
+    pub fn starts(&self) -> u32 {
+        self.shared.lock().started
+    }
+
     /// Sees to it that somebody plays the agenda, where there is something on it.
     pub(crate) fn drive(&self) {
         let mut inner = self.shared.lock();

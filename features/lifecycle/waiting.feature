@@ -30,6 +30,16 @@ Feature: What a VM waits for
     When the client creates the claim "data" of 1Gi
     Then the VM "vm" shows "Running"
 
+  Scenario: A domain that cannot be started is tried again, and says why
+    Given a cluster with 1 node
+    When the client creates the VM "vm" with run strategy "Always" and:
+      | spec.template.metadata.annotations.fake.ferrovirt.io/start-fails | true |
+    Then the VM "vm" shows "Starting"
+    And an event of VirtualMachineInstance "vm" says "Warning SyncFailed process exited while connecting to monitor"
+    When 2 minutes pass
+    Then the VM "vm" shows "Starting"
+    And the VM "vm" has had exactly 1 VMI
+
   Scenario: The node is lost
     A VM whose node is silent may still run there: it is not started elsewhere before somebody says that the node is gone.
     Given a cluster with 2 nodes

@@ -28,6 +28,6 @@ pub use self::expectations::{EXPECTATION_TIMEOUT, Expectations};
 pub use self::files::{FileError, Files};
 pub use self::leader::{LeaderElection, LeadershipError, LeaseTimes};
 pub use self::net::{BoxStream, Listener, MemoryNet, Net, Stream, TcpNet};
-pub use self::queue::{BASE_DELAY, MAX_DELAY, Next, QueueCounters, WorkQueue};
+pub use self::queue::{BASE_DELAY, MAX_DELAY, Next, QueueCounters, WorkQueue, retry_delay};
 pub use self::reflector::Reflector;
 pub use self::store::{Change, ObjectKey, Store};

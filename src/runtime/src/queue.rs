@@ -15,6 +15,11 @@ pub const BASE_DELAY: Duration = Duration::from_millis(5);
 /// The longest delay after failures.
 pub const MAX_DELAY: Duration = Duration::from_secs(1000);
 
+/// How long to wait after a failure that came after so many others in a row: [`BASE_DELAY`], doubling up to [`MAX_DELAY`].
+pub fn retry_delay(failures: u32) -> Duration {
+    BASE_DELAY.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(MAX_DELAY)
+}
+
 /// A queue of keys. Clones share it.
 ///
 /// Guarantees: a key waits at most once; a key added while it is worked on comes back when that is done and never runs
@@ -131,7 +136,7 @@ impl<T: Clone + Ord> WorkQueue<T> {
             let mut state = self.state();
             state.counters.retries += 1;
             let failures = state.failures.entry(item.clone()).or_insert(0);
-            let delay = BASE_DELAY.saturating_mul(1_u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(MAX_DELAY);
+            let delay = retry_delay(*failures);
             *failures = (*failures + 1).min(31);
             delay
         };

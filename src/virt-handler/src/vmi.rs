@@ -45,11 +45,26 @@ pub(crate) struct Controller {
 }
 
 /// What is remembered of one incarnation between passes, by its UID.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     io_errors: Option<IoErrors>,
     /// When its guest was last asked to power off.
     asked: Option<Instant>,
+    /// Why its domain could not be brought in line, the last time this was tried.
+    failed: Option<Failed>,
+}
+
+/// A domain that could not be brought in line. What the failure itself sets off (the domain's events, the written condition) brings the
+/// key back at once: this is what keeps the next attempt waiting.
+#[derive(Clone, Debug)]
+struct Failed {
+    message: String,
+    /// How often in a row.
+    times: u32,
+    /// Not tried again before.
+    until: Instant,
+    /// The VMI that was tried: another spec is another attempt.
+    subject: Option<Arc<VirtualMachineInstance>>,
 }
 
 /// One pass's subject.
@@ -85,6 +100,11 @@ impl Pass<'_> {
         encoded.unwrap_or_default()
     }
 
+    /// Whether that failure was about the spec as it is now. (A write of the status moves the generation.)
+    fn is_subject_of(&self, failed: &Failed) -> bool {
+        failed.subject.as_deref().map(|vmi| &vmi.spec) == self.vmi.as_deref().map(|vmi| &vmi.spec)
+    }
+
     /// The object of events.
     fn regarding(&self) -> ObjectRef {
         match &self.vmi {
@@ -103,7 +123,7 @@ struct Done {
 
 impl Done {
     fn failed(error: &launcher_rpc::RpcError) -> Self {
-        Self { error: Some(SyncError { message: error.to_string(), critical: is_critical(error) }), again: None }
+        Self { error: Some(SyncError { message: error.to_string(), critical: is_critical(error), told: false }), again: None }
     }
 }
 
@@ -226,6 +246,13 @@ impl Controller {
             self.delete(pass).await;
             return Ok(earliest([again, written]));
         }
+        if operation == Operation::Update
+            && let Some(failed) = self.held_back(pass)
+        {
+            let error = SyncError { message: failed.message, critical: false, told: true };
+            let written = self.write_status(pass, Some(&error)).await?;
+            return Ok(earliest([again, written, Some(failed.until.duration_since(Instant::now()))]));
+        }
         let done = match operation {
             // A deletion was carried out above.
             Operation::Nothing | Operation::Delete => Done::default(),
@@ -243,9 +270,31 @@ impl Controller {
         let silent = done.error.is_none() && pass.is_starting();
         let written = if silent { None } else { self.write_status(pass, done.error.as_ref()).await? };
         match done.error {
+            Some(error) if operation == Operation::Update && !error.critical => {
+                let retry = self.hold_back(pass, error.message);
+                Ok(earliest([again, written, Some(retry)]))
+            }
             Some(error) if !error.critical => Err(PassError::Sync(error.message)),
             Some(_) | None => Ok(earliest([again, done.again, written])),
         }
+    }
+
+    /// Whether it is too early for another attempt at the VMI as it is.
+    fn held_back(&self, pass: &Pass<'_>) -> Option<Failed> {
+        let failed = self.memory().get(&pass.uid)?.failed.clone()?;
+        (pass.is_subject_of(&failed) && Instant::now() < failed.until).then_some(failed)
+    }
+
+    /// Remembers a failed attempt; how long until the next one: as the queue's failures, doubling.
+    fn hold_back(&self, pass: &Pass<'_>, message: String) -> Duration {
+        let mut memory = self.memory();
+        let known = &mut memory.entry(pass.uid.clone()).or_default().failed;
+        let times = known.as_ref().filter(|failed| pass.is_subject_of(failed)).map_or(0, |failed| failed.times);
+        let delay = runtime::retry_delay(times);
+        tracing::debug!(vmi = %pass.key, %message, ?delay, "the domain could not be brought in line, trying again");
+        let until = Instant::now() + delay;
+        *known = Some(Failed { message, times: times.saturating_add(1), until, subject: pass.vmi.clone() });
+        delay
     }
 
     async fn update(&self, pass: &Pass<'_>) -> Done {
@@ -257,6 +306,9 @@ impl Controller {
         };
         match synced.await {
             Ok(()) => {
+                if let Some(memory) = self.memory().get_mut(&pass.uid) {
+                    memory.failed = None;
+                }
                 if pass.domain.is_none() {
                     self.event(pass, EventType::Normal, "Created", "VirtualMachineInstance defined.");
                 }
@@ -320,7 +372,7 @@ impl Controller {
             Ok(()) if is_final => Done::default(),
             Ok(()) => {
                 let message = "VirtualMachineInstance is irrecoverable: its post-copy migration failed".to_owned();
-                Done { error: Some(SyncError { message, critical: true }), again: None }
+                Done { error: Some(SyncError { message, critical: true, told: false }), again: None }
             }
         }
     }
@@ -337,7 +389,12 @@ impl Controller {
                 tracing::warn!(vmi = %pass.key, %error, "the domain could not be removed");
             }
         }
+        let failed = self.memory().get(&pass.uid).and_then(|memory| memory.failed.clone());
         self.clean_up(pass.key, &pass.uid).await;
+        // A domain that did not start goes, its VMI stays: the patience learned is the VMI's.
+        if let Some(failed) = failed.filter(|_| of_vmi_of(pass).is_some_and(|vmi| !phase::is_final(phase::of(vmi)))) {
+            self.memory().entry(pass.uid.clone()).or_default().failed = Some(failed);
+        }
     }
 
     /// Leaves no trace of an incarnation on this node.

@@ -20,6 +20,8 @@ pub struct SyncError {
     pub message: String,
     /// It will never be: the VMI has failed.
     pub critical: bool,
+    /// It was told already, and nothing was tried since: a condition, no event.
+    pub told: bool,
 }
 
 /// What a status is made of.
@@ -80,7 +82,7 @@ pub fn compute(inputs: &Inputs<'_>) -> Outcome {
         enter(&mut status, &phase, facts.now);
     }
 
-    if let Some(error) = sync_error {
+    if let Some(error) = sync_error.filter(|error| !error.told) {
         actions.push(Action::warning(&regarding, "SyncFailed", error.message.clone()));
     }
     actions.extend(credential_event(&before, &status, &regarding));
@@ -266,7 +268,7 @@ mod tests {
     #[test]
     fn a_sync_error_is_a_condition_and_an_event_until_it_is_over() {
         let mut case = Case::new("Scheduled");
-        let error = SyncError { message: "no room".to_owned(), critical: false };
+        let error = SyncError { message: "no room".to_owned(), critical: false, told: false };
         let outcome = case.run(None, Some(&error));
         assert_eq!(case.apply(&outcome), ["put Scheduled", "Warning SyncFailed no room"]);
         let outcome = case.run(None, Some(&error));

@@ -135,6 +135,23 @@ async fn a_start_that_fails_is_told_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_that_always_fails_is_tried_ever_more_slowly() {
+    let mut world = World::new().await;
+    world.start_handler();
+    let uid = world.handed_over("vm", 30).await;
+    let pod = world.pod("vm", &uid, GuestScript { start_fails: Failures::Always, ..GuestScript::default() });
+    let failed =
+        "SyncFailed LibvirtError(Code=1, Domain=10, Message='internal error: process exited while connecting to monitor')".to_owned();
+    wait_for("the failure's event", async || world.events("vm").await.contains(&failed)).await;
+    // Delays that double from 5 ms: no more than some 15 starts in two minutes.
+    tokio::time::sleep(seconds(120)).await;
+    let starts = pod.hypervisor.starts();
+    assert!((10..=20).contains(&starts), "{starts} starts");
+    assert_eq!(world.vmi("vm").await.unwrap()["status"]["phase"], "Scheduled");
+    world.stop_handler().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_is_lost_fails_its_vmi() {
     let mut world = World::new().await;
     world.start_handler();

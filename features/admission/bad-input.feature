@@ -33,6 +33,11 @@ Feature: Bad input is named and refused
     When the client posts the raw body "{\"apiVersion\": \"kubevirt.io/v1\", \"kind\": " as "application/json"
     Then it is refused with 400 and "unexpected end of JSON input"
 
+  Scenario: Malformed YAML
+    Given a cluster with 1 node
+    When the client posts the raw body "kind: [VirtualMachineInstance" as "application/yaml"
+    Then it is refused with 400 and "yaml: line 1"
+
   Scenario: The spec of a live VMI does not change
     Given a cluster with 1 node
     When the client posts the VirtualMachineInstance "vmi"

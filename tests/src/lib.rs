@@ -4,5 +4,5 @@
 pub mod manifest;
 pub mod trace;
 pub mod wait;
-
+pub mod watching;
 pub mod world;

@@ -2,6 +2,7 @@
 
 use crate::trace::Trace;
 use crate::wait::{self, PATIENCE};
+use crate::watching::Watching;
 use anyhow::{Context as _, Result, anyhow, bail};
 use fake_hypervisor::GuestEvent;
 use ferrovirt::cluster::{Cluster, Options};
@@ -30,6 +31,8 @@ pub struct SpecWorld {
     noted: BTreeMap<(String, String), String>,
     refusal: Option<Refusal>,
     user: Option<String>,
+    /// The clients that watch.
+    pub watching: Vec<Watching>,
 }
 
 impl std::fmt::Debug for SpecWorld {
@@ -231,6 +234,15 @@ impl SpecWorld {
             Some(other) => bail!("{other} is no propagation policy"),
         };
         self.api(kind).delete(name, &params).await.map(drop).with_context(|| format!("deleting {kind} {name}"))
+    }
+
+    /// Opens so many watches of a kind, from a resource version on.
+    pub async fn watch(&mut self, kind: &str, version: &str, count: usize) -> Result<()> {
+        let api = self.api(kind);
+        for _ in 0..count {
+            self.watching.push(Watching::open(&api, version).await?);
+        }
+        Ok(())
     }
 
     /// Calls a subresource of KubeVirt's aggregated API with PUT; a refusal is noted.

@@ -88,7 +88,11 @@ pub(crate) struct Client(pub(crate) kube::Client);
 
 impl Client {
     async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, media: &str, body: Vec<u8>) -> Answer<T> {
-        let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
+        self.send_for(method, path, media, body, "application/json").await
+    }
+
+    async fn send_for<T: DeserializeOwned>(&self, method: Method, path: &str, media: &str, body: Vec<u8>, accept: &str) -> Answer<T> {
+        let mut request = Request::builder().method(method).uri(path).header("accept", accept);
         if !body.is_empty() {
             request = request.header("content-type", media);
         }
@@ -99,6 +103,11 @@ impl Client {
     /// GET.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Answer<T> {
         self.send(Method::GET, path, "", Vec::new()).await
+    }
+
+    /// GET in a form of its own.
+    pub(crate) async fn get_as<T: DeserializeOwned>(&self, path: &str, accept: &str) -> Answer<T> {
+        self.send_for(Method::GET, path, "", Vec::new(), accept).await
     }
 
     /// POST.

@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use crate::client::{Answer, Client, collection};
 
+/// The form that has everything in one document.
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
 /// A resource in the version that the server prefers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ApiResource {
@@ -37,71 +40,70 @@ impl ApiResource {
     }
 }
 
+/// An aggregated discovery document (`apidiscovery.k8s.io/v2`).
 #[derive(Deserialize)]
-struct Groups {
+struct Document {
     #[serde(default)]
-    groups: Vec<Group>,
+    items: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
+    versions: Vec<Version>,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+    #[serde(default)]
+    resources: Vec<Resource>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Group {
-    name: String,
+struct Resource {
+    resource: String,
     #[serde(default)]
-    versions: Vec<GroupVersion>,
-    preferred_version: Option<GroupVersion>,
-}
-
-#[derive(Deserialize, Clone)]
-struct GroupVersion {
-    version: String,
-}
-
-#[derive(Deserialize)]
-struct Resources {
-    #[serde(default)]
-    resources: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    name: String,
-    kind: String,
-    namespaced: bool,
+    response_kind: ResponseKind,
+    scope: String,
     #[serde(default)]
     verbs: Vec<String>,
 }
 
-/// All resources without subresources; groups that do not answer are left out.
+#[derive(Default, Deserialize)]
+struct ResponseKind {
+    #[serde(default)]
+    kind: String,
+}
+
+/// All resources without subresources, each in the first version of its group that has it: versions come in the order the server
+/// prefers them.
 pub(crate) async fn resources(client: &Client) -> Answer<Vec<ApiResource>> {
-    let mut versions = vec![(String::new(), "v1".to_owned())];
-    let groups: Groups = client.get("/apis").await?;
-    for group in groups.groups {
-        let preferred = group.preferred_version.as_ref().map(|version| version.version.clone());
-        let mut all: Vec<String> = group.versions.into_iter().map(|version| version.version).collect();
-        // The preferred version first: resources that others add are taken from them.
-        all.sort_by_key(|version| Some(version) != preferred.as_ref());
-        versions.extend(all.into_iter().map(|version| (group.name.clone(), version)));
-    }
     let mut found: BTreeMap<(String, String), ApiResource> = BTreeMap::new();
-    for (group, version) in versions {
-        let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        let list: Resources = match client.get(&path).await {
-            Ok(list) => list,
-            Err(error) => {
-                tracing::debug!(%error, path, "discovery incomplete");
-                continue;
+    for path in ["/api", "/apis"] {
+        let document: Document = client.get_as(path, AGGREGATED).await?;
+        for Group { metadata: Metadata { name: group }, versions } in document.items {
+            for Version { version, resources } in versions {
+                for entry in resources {
+                    found.entry((group.clone(), entry.resource.clone())).or_insert_with(|| ApiResource {
+                        group: group.clone(),
+                        version: version.clone(),
+                        plural: entry.resource,
+                        kind: entry.response_kind.kind,
+                        namespaced: entry.scope == "Namespaced",
+                        verbs: entry.verbs,
+                    });
+                }
             }
-        };
-        for entry in list.resources.into_iter().filter(|entry| !entry.name.contains('/')) {
-            found.entry((group.clone(), entry.name.clone())).or_insert_with(|| ApiResource {
-                group: group.clone(),
-                version: version.clone(),
-                plural: entry.name,
-                kind: entry.kind,
-                namespaced: entry.namespaced,
-                verbs: entry.verbs,
-            });
         }
     }
     Ok(found.into_values().collect())

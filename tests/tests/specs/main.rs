@@ -10,6 +10,7 @@ mod guest;
 mod objects;
 mod vm;
 mod vmi;
+mod watches;
 
 use cucumber::World as _;
 use cucumber::writer::Stats as _;

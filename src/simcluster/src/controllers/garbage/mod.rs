@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use self::graph::{FOREGROUND, Graph, Node, ORPHAN, Owner, Partial, Work};
 use crate::client::{Answer, optional};
@@ -38,6 +39,11 @@ fn watched(resource: &ApiResource) -> bool {
         matches!((resource.group.as_str(), resource.plural.as_str()), ("" | "events.k8s.io", "events") | ("coordination.k8s.io", "leases"));
     !churn && ["list", "watch", "delete"].iter().all(|verb| resource.can(verb))
 }
+
+/// Definitions come in bunches: the resources are looked at this long after the first one changed.
+const DEFINITIONS_SETTLE: Duration = Duration::from_millis(100);
+/// A server that could not be asked is asked again after this long.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// UIDs that are known not to exist any more.
 const ABSENT: usize = 10_000;
@@ -62,17 +68,17 @@ pub(crate) async fn run(shared: Shared) {
         absent: BTreeSet::new(),
         sender,
     };
-    let mut look = true;
+    let mut look = Some(Instant::now());
     loop {
-        if look {
-            look = !collector.look_around().await;
+        if look.is_some_and(|due| due <= Instant::now()) {
+            let seen_all = collector.look_around().await;
+            look = (!seen_all).then(|| Instant::now() + LOOK_AGAIN);
         }
         let queue = collector.queue.clone();
         let pause = async {
-            if look {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            } else {
-                std::future::pending::<()>().await;
+            match look {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -81,7 +87,13 @@ pub(crate) async fn run(shared: Shared) {
             event = seen.recv() => match event {
                 None => return,
                 Some(event) => {
-                    look |= matches!(&event, Seen::Changed(resource, _) | Seen::Gone(resource, _) if resource.plural == "customresourcedefinitions");
+                    let definition = matches!(
+                        &event,
+                        Seen::Changed(resource, _) | Seen::Gone(resource, _) if resource.plural == "customresourcedefinitions"
+                    );
+                    if definition && look.is_none() {
+                        look = Some(Instant::now() + DEFINITIONS_SETTLE);
+                    }
                     collector.observe(event);
                 }
             },

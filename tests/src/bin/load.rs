@@ -15,7 +15,7 @@ use kube::api::{DynamicObject, PostParams, WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -35,6 +35,9 @@ struct Args {
     /// How many creations are under way at a time.
     #[arg(long, default_value_t = 32)]
     parallel: usize,
+    /// Only count the writes of a VM's life.
+    #[arg(long)]
+    writes: bool,
 }
 
 /// A `ferrovirt up` that ends with this value.
@@ -88,7 +91,9 @@ impl Up {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(outside(&args))?;
+    if !args.writes {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(outside(&args))?;
+    }
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(writes())
 }
 
@@ -177,17 +182,49 @@ async fn all_running(client: Client, count: usize) -> Result<()> {
     bail!("{} of {count} became Running", running.len())
 }
 
+/// Prints every change of a kind's objects, as it differs from the version before.
+async fn show(api: Api<DynamicObject>, kind: &'static str) -> Result<()> {
+    let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    let mut events = api.watch(&WatchParams::default(), "0").await?.boxed();
+    while let Some(event) = events.try_next().await? {
+        let (what, object) = match event {
+            WatchEvent::Added(object) => ("added", object),
+            WatchEvent::Modified(object) => ("changed", object),
+            WatchEvent::Deleted(object) => ("deleted", object),
+            _ => continue,
+        };
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let mut value = serde_json::to_value(object)?;
+        if let Some(metadata) = value["metadata"].as_object_mut() {
+            metadata.retain(|key, _| !matches!(key.as_str(), "managedFields" | "resourceVersion" | "generation"));
+        }
+        match (kind, known.insert(name.clone(), value.clone())) {
+            ("Event", _) => println!("Event {} {} {}", value["involvedObject"]["kind"], value["reason"], value["message"]),
+            (_, None) => println!("{kind} {name} {what}"),
+            (_, Some(old)) => println!("{kind} {name} {what}: {}", serde_json::to_string(&json_patch::diff(&old, &value))?),
+        }
+    }
+    Ok(())
+}
+
 /// Writes of one VM's life, by who, verb and resource.
 async fn writes() -> Result<()> {
     let cluster = Cluster::start(Options { nodes: 1, ..Options::simulated(1) }).await?;
     let client = cluster.client();
     let vms = wait::api(&client, "VirtualMachine", Some("default"));
+    let shown: Vec<_> = ["VirtualMachine", "VirtualMachineInstance", "Pod", "Event"]
+        .into_iter()
+        .map(|kind| tokio::spawn(show(wait::api(&client, kind, Some("default")), kind)))
+        .collect();
     let before = cluster.requests().snapshot();
     create(&vms, "vm").await?;
     let shows = |status: &'static str| move |vm: Option<&Value>| vm.is_some_and(|vm| vm["status"]["printableStatus"] == status);
     wait::until(&vms, "vm", "Running", wait::PATIENCE, shows("Running")).await?;
     vms.delete("vm", &kube::api::DeleteParams::default()).await?;
     wait::until(&vms, "vm", "gone", wait::PATIENCE, |vm| vm.is_none()).await?;
+    for task in shown {
+        task.abort();
+    }
     println!("\nAPI writes of one VM life (create, run, delete):");
     let mut total = 0;
     for ((who, verb, resource), count) in cluster.requests().writes_since(&before) {

@@ -2,25 +2,72 @@
 
 use apiserver::auth::UserInfo;
 use apiserver::http::{ApiServer, Client as Service};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use kube::Client;
 use kube::client::Body;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 /// Who, which verb, which resource (with its subresource).
 pub type Counted = (String, &'static str, String);
 
 /// Counts of requests; clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct RequestCounts(Arc<Mutex<BTreeMap<Counted, u64>>>);
+#[derive(Clone, Default)]
+pub struct RequestCounts(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    counts: BTreeMap<Counted, u64>,
+    /// Writes that are still to be answered before the fault, and the fault.
+    fault: Option<(u64, Fault)>,
+}
+
+/// What happens after a write, before its writer sees the answer.
+type Fault = Box<dyn FnOnce() + Send>;
+
+impl std::fmt::Debug for RequestCounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RequestCounts").field("counts", &self.state().counts).finish_non_exhaustive()
+    }
+}
 
 impl RequestCounts {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The counts so far.
     pub fn snapshot(&self) -> BTreeMap<Counted, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().counts.clone()
+    }
+
+    /// Lets `fault` happen once, after so many writes from now (at least 1), before the last one's writer sees the answer. Leases,
+    /// events, nodes and access reviews do not count: they say nothing about a VM's life.
+    pub fn after_writes(&self, count: u64, fault: impl FnOnce() + Send + 'static) {
+        self.state().fault = Some((count, Box::new(fault)));
+    }
+
+    /// How many writes are still to come until the fault; none when it has happened.
+    pub fn until_fault(&self) -> Option<u64> {
+        self.state().fault.as_ref().map(|(left, _)| *left)
+    }
+
+    /// A write was answered.
+    fn answered(&self) {
+        let due = {
+            let mut state = self.state();
+            if let Some((left, _)) = &mut state.fault {
+                *left = left.saturating_sub(1);
+            }
+            state.fault.take_if(|(left, _)| *left == 0)
+        };
+        if let Some((_, fault)) = due {
+            fault();
+        }
     }
 
     /// What was written since `before`, without reads.
@@ -33,7 +80,8 @@ impl RequestCounts {
         all
     }
 
-    fn count(&self, user: &str, request: &Request<Body>) {
+    /// Counts a request; whether it is a write of a VM's life.
+    fn count(&self, user: &str, request: &Request<Body>) -> bool {
         let verb = match *request.method() {
             Method::POST => "create",
             Method::PUT => "update",
@@ -42,8 +90,11 @@ impl RequestCounts {
             _ if request.uri().query().is_some_and(|query| query.contains("watch=true")) => "watch",
             _ => "get",
         };
-        let key = (user.to_owned(), verb, resource(request.uri().path()));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+        let resource = resource(request.uri().path());
+        let aside = matches!(resource.as_str(), "leases" | "events" | "nodes" | "nodes/status") || resource.ends_with("accessreviews");
+        let counts = !matches!(verb, "get" | "watch") && !aside;
+        *self.state().counts.entry((user.to_owned(), verb, resource)).or_default() += 1;
+        counts
     }
 }
 
@@ -81,15 +132,20 @@ struct Counting {
 impl tower::Service<Request<Body>> for Counting {
     type Response = Response<apiserver::http::Body>;
     type Error = Infallible;
-    type Future = <Service as tower::Service<Request<Body>>>::Future;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.counts.count(&self.user, &request);
-        tower::Service::call(&mut self.service, request)
+        let write = self.counts.count(&self.user, &request);
+        let answer = tower::Service::call(&mut self.service, request);
+        if !write {
+            return answer.boxed();
+        }
+        let counts = self.counts.clone();
+        answer.inspect(move |_| counts.answered()).boxed()
     }
 }
 

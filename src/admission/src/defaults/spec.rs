@@ -79,8 +79,8 @@ fn cpu_topology(spec: &mut VirtualMachineInstanceSpec) {
     if set(cpu.sockets) || set(cpu.cores) || set(cpu.threads) {
         return;
     }
-    let sockets = [resource(&resources.limits, "cpu"), resource(&resources.requests, "cpu")].into_iter().find(|a| !a.is_zero());
-    cpu.sockets = Some(sockets.and_then(|a| u32::try_from(a.value()).ok()).unwrap_or(1));
+    let given = resources.limits.get("cpu").or(resources.requests.get("cpu")).map(quantity::amount);
+    cpu.sockets = Some(given.map_or(1, |a| u32::try_from(a.value()).unwrap_or(u32::MAX)));
     cpu.cores = Some(1);
     cpu.threads = Some(1);
 }

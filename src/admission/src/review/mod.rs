@@ -80,6 +80,20 @@ impl Request<'_> {
     }
 }
 
+impl Request<'_> {
+    /// The form of the object's status (§6.4).
+    fn check_status_form(&self) -> Result<(), Stop> {
+        let kind = self.object.get("kind").and_then(Value::as_str).unwrap_or_default();
+        if kind.is_empty() {
+            let message = "could not determine object kind".to_owned();
+            return Err(Denial::invalid(vec![crate::Cause { kind: None, field: String::new(), message }]).into());
+        }
+        let own = self.object.get("apiVersion").and_then(Value::as_str).is_some_and(|v| v.starts_with("kubevirt.io/"));
+        let parts = if own { api::crd::parts(kind) } else { None };
+        Ok(schema::validate_status(self.object, parts.and_then(|p| p.status.as_ref()))?)
+    }
+}
+
 /// Reads an object; nulls count as absent.
 pub(crate) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Stop> {
     let mut value = value.clone();

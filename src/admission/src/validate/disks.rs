@@ -95,7 +95,7 @@ fn serial(field: &str, disk: &Disk, causes: &mut Causes) {
         let message = format!("{field} must be made up of the following characters [A-Za-z0-9_.+-], if specified");
         causes.invalid(format!("{field}.serial"), message);
     }
-    if serial.len() > 256 {
+    if serial.chars().count() > 256 {
         causes.invalid(format!("{field}.serial"), format!("{field} must be less than or equal to 256 in length, if specified"));
     }
 }
@@ -114,7 +114,7 @@ fn modes(base: &str, i: usize, disk: &Disk, causes: &mut Causes) {
     }
     if let Some(policy) = disk.error_policy.as_deref().filter(|p| !["stop", "ignore", "report", "enospace"].contains(p)) {
         let at = format!("{field}.errorPolicy");
-        let message = format!("{at} has invalid value {policy:?}");
+        let message = format!("{at} has invalid value \"{policy}\"");
         causes.invalid(at, message);
     }
 }

@@ -2,6 +2,7 @@
 //! happened.
 
 pub mod manifest;
+pub mod parity;
 pub mod trace;
 pub mod wait;
 

@@ -96,20 +96,7 @@ impl Request<'_> {
 
 /// Reads an object; nulls count as absent.
 pub(crate) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Stop> {
-    let mut value = value.clone();
-    drop_nulls(&mut value);
-    serde_json::from_value(value).map_err(|e| Stop::Denied(Denial::bad_request(e.to_string())))
-}
-
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, v| !v.is_null());
-            map.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
+    crate::decode::decode(value).map_err(|e| Stop::Denied(Denial::bad_request(e)))
 }
 
 /// The configuration a KubeVirt resource gives, judged in its own light.

@@ -5,5 +5,6 @@ pub mod manifest;
 pub mod parity;
 pub mod trace;
 pub mod wait;
+pub mod webhook;
 
 pub mod world;

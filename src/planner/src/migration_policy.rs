@@ -1,9 +1,11 @@
-//! Which migration policy governs a guest, and the settings that result (spec/controllers.md §6.10).
+//! Which migration policy governs a guest, and the settings of a migration that result (spec/controllers.md §6.10).
 
 use std::collections::BTreeMap;
 
 use api::migrations::v1alpha1::{MigrationPolicy, MigrationPolicySpec};
-use api::v1::{DowntimeTuningOptions, ExperimentalMigrationOptions, MigrationConfiguration, StallDetectorOptions};
+use api::v1::{
+    DowntimeTuningOptions, ExperimentalMigrationOptions, MigrationConfiguration, StallDetectorOptions, VMIMConfigurationOptions,
+};
 
 type Labels = BTreeMap<String, String>;
 
@@ -29,18 +31,41 @@ fn matching(policy: &MigrationPolicySpec, vmi: Option<&Labels>, namespace: &Labe
 /// The cluster's settings, with those of a policy laid over them.
 ///
 /// A policy that says whether guests may run on the target early, but not whether they may be paused, says the same of both.
-pub fn settings(mut cluster: MigrationConfiguration, policy: Option<&MigrationPolicySpec>) -> MigrationConfiguration {
-    let Some(policy) = policy else { return cluster };
-    lay(&mut cluster.allow_workload_disruption, policy.allow_workload_disruption.as_ref().or(policy.allow_post_copy.as_ref()));
-    lay(&mut cluster.allow_auto_converge, policy.allow_auto_converge.as_ref());
-    lay(&mut cluster.bandwidth_per_migration, policy.bandwidth_per_migration.as_ref());
-    lay(&mut cluster.completion_timeout_per_gib, policy.completion_timeout_per_gib.as_ref());
-    lay(&mut cluster.max_downtime_ms, policy.max_downtime_ms.as_ref());
-    lay(&mut cluster.allow_post_copy, policy.allow_post_copy.as_ref());
+pub fn settings(cluster: MigrationConfiguration, policy: Option<&MigrationPolicySpec>) -> VMIMConfigurationOptions {
+    let mut options = of_cluster(cluster);
+    let Some(policy) = policy else { return options };
+    lay(&mut options.allow_workload_disruption, policy.allow_workload_disruption.as_ref().or(policy.allow_post_copy.as_ref()));
+    lay(&mut options.allow_auto_converge, policy.allow_auto_converge.as_ref());
+    lay(&mut options.bandwidth_per_migration, policy.bandwidth_per_migration.as_ref());
+    lay(&mut options.completion_timeout_per_gib, policy.completion_timeout_per_gib.as_ref());
+    lay(&mut options.max_downtime_ms, policy.max_downtime_ms.as_ref());
+    lay(&mut options.allow_post_copy, policy.allow_post_copy.as_ref());
     if let Some(experimental) = policy.experimental.as_deref() {
-        lay_experimental(cluster.experimental.get_or_insert_default(), experimental);
+        lay_experimental(options.experimental.get_or_insert_default(), experimental);
     }
-    cluster
+    options
+}
+
+/// The cluster's settings, as one migration has them.
+fn of_cluster(cluster: MigrationConfiguration) -> VMIMConfigurationOptions {
+    VMIMConfigurationOptions {
+        node_drain_taint_key: cluster.node_drain_taint_key,
+        parallel_outbound_migrations_per_node: cluster.parallel_outbound_migrations_per_node,
+        parallel_migrations_per_cluster: cluster.parallel_migrations_per_cluster,
+        allow_auto_converge: cluster.allow_auto_converge,
+        bandwidth_per_migration: cluster.bandwidth_per_migration,
+        completion_timeout_per_gib: cluster.completion_timeout_per_gib,
+        max_downtime_ms: cluster.max_downtime_ms,
+        progress_timeout: cluster.progress_timeout,
+        utility_volumes_timeout: cluster.utility_volumes_timeout,
+        unsafe_migration_override: cluster.unsafe_migration_override,
+        allow_post_copy: cluster.allow_post_copy,
+        allow_workload_disruption: cluster.allow_workload_disruption,
+        disable_tls: cluster.disable_tls,
+        network: cluster.network,
+        match_selinux_level_on_migration: cluster.match_selinux_level_on_migration,
+        experimental: None,
+    }
 }
 
 fn lay<T: Clone>(target: &mut Option<T>, from: Option<&T>) {
@@ -113,12 +138,12 @@ mod tests {
 
     #[test]
     fn a_policy_is_laid_over_the_clusters_settings() {
-        let cluster: MigrationConfiguration =
-            serde_json::from_value(json!({"maxDowntimeMs": 900, "experimental": {"stallDetector": {"stallMargin": 4}}})).unwrap();
-        let spec = policy("p", json!({"allowPostCopy": true, "experimental": {"stallDetector": {"switchoverTimeout": 9}}})).spec;
+        let cluster: MigrationConfiguration = serde_json::from_value(json!({"maxDowntimeMs": 900, "progressTimeout": 7})).unwrap();
+        let spec =
+            policy("p", json!({"allowPostCopy": true, "maxDowntimeMs": 5, "experimental": {"stallDetector": {"stallMargin": 9}}})).spec;
         let merged = settings(cluster, Some(&spec));
-        assert_eq!((merged.max_downtime_ms, merged.allow_workload_disruption), (Some(900), Some(true)));
-        let detector = merged.experimental.unwrap().stall_detector.unwrap();
-        assert_eq!((detector.stall_margin, detector.switchover_timeout), (Some(4), Some(9)));
+        assert_eq!((merged.max_downtime_ms, merged.progress_timeout), (Some(5), Some(7)));
+        assert_eq!(merged.allow_workload_disruption, Some(true));
+        assert_eq!(merged.experimental.unwrap().stall_detector.unwrap().stall_margin, Some(9));
     }
 }

@@ -102,6 +102,8 @@ fn python(value: &Value) -> String {
             format!("{{{}}}", inner.join(", "))
         }
         Value::Array(list) => format!("[{}]", list.iter().map(python).collect::<Vec<_>>().join(", ")),
+        // Limits are kept as floating point numbers.
+        Value::Number(number) => number.to_string().trim_end_matches(".0").to_owned(),
         other => other.to_string(),
     }
 }

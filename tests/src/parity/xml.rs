@@ -1,8 +1,8 @@
 //! XML as a tree of JSON, for comparison.
 
 use anyhow::{Context, Result, bail};
-use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 use serde_json::{Map, Value, json};
 
 /// Elements whose mere presence says something.
@@ -24,10 +24,11 @@ impl Element {
         let mut attributes = Map::new();
         for attribute in start.attributes() {
             let attribute = attribute.context("an attribute")?;
-            let name = String::from_utf8_lossy(attribute.key.local_name().as_ref()).into_owned();
-            attributes.insert(name, json!(mask(&attribute.unescape_value().context("an attribute's value")?)));
+            let name = attribute.key.local_name().as_ref().to_owned();
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0).context("an attribute's value")?;
+            attributes.insert(name, json!(mask(&value)));
         }
-        Ok(Self { tag: String::from_utf8_lossy(start.local_name().as_ref()).into_owned(), attributes, ..Self::default() })
+        Ok(Self { tag: start.local_name().as_ref().to_owned(), attributes, ..Self::default() })
     }
 
     /// Drops elements that say nothing, and sorts where order means nothing.
@@ -63,9 +64,10 @@ pub fn tree(text: &str, mask: &dyn Fn(&str) -> String) -> Result<Value> {
             }
             Event::Empty(start) => Element::new(&start, mask)?,
             Event::End(_) => open.pop().context("an end without a start")?,
+            // Entities in texts are events of their own; both sides lose them alike.
             Event::Text(piece) => {
                 if let Some(element) = open.last_mut().filter(|e| e.children.is_empty()) {
-                    element.text.push_str(&piece.decode().context("a text")?);
+                    element.text.push_str(&piece);
                 }
                 continue;
             }

@@ -1,5 +1,7 @@
 //! Defaults of a specification that a VirtualMachine's template and an instance share (spec/admission.md §4.2, MVI3-MVI12).
 
+use std::collections::BTreeSet;
+
 use api::config::ClusterConfig;
 use api::quantity::{self, Amount};
 use api::v1::{
@@ -113,9 +115,10 @@ pub(crate) fn attach_default_network(spec: &mut VirtualMachineInstanceSpec, conf
 /// MVI12: a disk for every volume that has neither disk nor file system.
 pub(crate) fn attach_disks(spec: &mut VirtualMachineInstanceSpec) {
     let devices = &mut spec.domain.devices;
+    let shown: BTreeSet<String> =
+        devices.disks.iter().map(|d| &d.name).chain(devices.filesystems.iter().map(|f| &f.name)).cloned().collect();
     for volume in &spec.volumes {
-        let found = devices.disks.iter().any(|d| d.name == volume.name) || devices.filesystems.iter().any(|f| f.name == volume.name);
-        if !found {
+        if !shown.contains(&volume.name) {
             devices.disks.push(Disk { name: volume.name.clone(), ..Disk::default() });
         }
     }

@@ -2,7 +2,9 @@
 //! happened.
 
 pub mod manifest;
+pub mod parity;
 pub mod trace;
 pub mod wait;
 pub mod watching;
+pub mod webhook;
 pub mod world;

@@ -36,6 +36,46 @@ fn vmi_spec() -> Value {
     })
 }
 
+/// An object of a kind that breaks no rule; `None` for kinds that have none here.
+///
+/// Those that refer to others (a migration, a restore) refer to `vm`, which need not exist to be judged, except for migrations.
+pub fn sound(kind: &str) -> Option<Value> {
+    let template = json!({"metadata": {"labels": {"app": "a"}}, "spec": vmi_spec()});
+    let machine = json!({"apiGroup": "kubevirt.io", "kind": "VirtualMachine", "name": "vm"});
+    let (api_version, spec) = match kind {
+        "VirtualMachineInstance" => ("kubevirt.io/v1", vmi_spec()),
+        "VirtualMachine" => ("kubevirt.io/v1", json!({"runStrategy": "Halted", "template": template})),
+        "VirtualMachineInstanceReplicaSet" => {
+            ("kubevirt.io/v1", json!({"replicas": 1, "selector": {"matchLabels": {"app": "a"}}, "template": template}))
+        }
+        "VirtualMachinePool" => (
+            "pool.kubevirt.io/v1beta1",
+            json!({
+                "replicas": 1, "selector": {"matchLabels": {"app": "a"}},
+                "virtualMachineTemplate": {"metadata": {"labels": {"app": "a"}}, "spec": {"runStrategy": "Halted", "template": template}},
+            }),
+        ),
+        "VirtualMachineInstancePreset" => ("kubevirt.io/v1", json!({"selector": {"matchLabels": {"app": "a"}}, "domain": {"devices": {}}})),
+        "VirtualMachineInstanceMigration" => ("kubevirt.io/v1", json!({"vmiName": "vm"})),
+        "MigrationPolicy" => ("migrations.kubevirt.io/v1alpha1", json!({"selectors": {"namespaceSelector": {"team": "a"}}})),
+        "VirtualMachineSnapshot" => ("snapshot.kubevirt.io/v1beta1", json!({"source": machine})),
+        "VirtualMachineRestore" => ("snapshot.kubevirt.io/v1beta1", json!({"target": machine, "virtualMachineSnapshotName": "s"})),
+        "VirtualMachineClone" => ("clone.kubevirt.io/v1beta1", json!({"source": machine})),
+        "VirtualMachineExport" => ("export.kubevirt.io/v1", json!({"source": machine})),
+        "VirtualMachineInstancetype" | "VirtualMachineClusterInstancetype" => {
+            ("instancetype.kubevirt.io/v1beta1", json!({"cpu": {"guest": 2}, "memory": {"guest": "1Gi"}}))
+        }
+        "VirtualMachinePreference" | "VirtualMachineClusterPreference" => ("instancetype.kubevirt.io/v1beta1", json!({"cpu": {}})),
+        _ => return None,
+    };
+    Some(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "subject"}, "spec": spec}))
+}
+
+/// Lays a change on an object as a JSON merge patch does.
+pub fn change(object: &mut Value, patch: &Value) {
+    json_patch::merge(object, patch);
+}
+
 /// A pod beside the VMs.
 pub fn pod(name: &str) -> Value {
     json!({

@@ -202,6 +202,17 @@ impl SpecWorld {
         self.attempt_raw("POST", &path, "application/json", serde_json::to_vec(manifest)?).await
     }
 
+    /// Judges the creation of an object of any of KubeVirt's kinds, without storing it; a refusal is noted.
+    pub async fn attempt_dry(&mut self, manifest: &Value) -> Result<()> {
+        let path = format!("{}?dryRun=All", collection(manifest)?);
+        self.attempt_raw("POST", &path, "application/json", serde_json::to_vec(manifest)?).await
+    }
+
+    /// Tries to create an object of any of KubeVirt's kinds; a refusal is noted.
+    pub async fn attempt_stored(&mut self, manifest: &Value) -> Result<()> {
+        self.attempt_raw("POST", &collection(manifest)?, "application/json", serde_json::to_vec(manifest)?).await
+    }
+
     /// Sends a request as it is; a refusal is noted.
     pub async fn attempt_raw(&mut self, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> Result<()> {
         let mut request = http::Request::builder().method(method).uri(path);
@@ -358,4 +369,17 @@ impl SpecWorld {
         }
         Ok(())
     }
+}
+
+/// Where objects of one of KubeVirt's kinds are: by its CustomResourceDefinition.
+fn collection(manifest: &Value) -> Result<String> {
+    let api_version = manifest["apiVersion"].as_str().context("a manifest needs an apiVersion")?;
+    let kind = manifest["kind"].as_str().context("a manifest needs a kind")?;
+    let definitions = api::crd::all()?;
+    let definition = definitions.iter().find(|d| d.spec.names.kind == kind).with_context(|| format!("{kind} is no kind of KubeVirt's"))?;
+    let plural = &definition.spec.names.plural;
+    Ok(match definition.spec.scope.as_str() {
+        "Namespaced" => format!("/apis/{api_version}/namespaces/default/{plural}"),
+        _ => format!("/apis/{api_version}/{plural}"),
+    })
 }

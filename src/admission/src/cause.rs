@@ -47,11 +47,21 @@ pub struct Cause {
     pub message: String,
 }
 
-/// Causes as they are found, in order.
+/// Causes as they are found, in order; and how many more there are that no rejection lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Causes(pub Vec<Cause>);
+pub struct Causes(pub Vec<Cause>, pub usize);
 
 impl Causes {
+    /// Whether further causes are only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() >= Denial::LISTED
+    }
+
+    /// Counts causes that no rejection lists.
+    pub(crate) fn count(&mut self, more: usize) {
+        self.1 = self.1.saturating_add(more);
+    }
+
     /// Adds a cause.
     pub fn add(&mut self, kind: CauseKind, field: impl Into<String>, message: impl Into<String>) {
         self.0.push(Cause { kind: Some(kind), field: field.into(), message: message.into() });
@@ -80,6 +90,7 @@ impl Causes {
     /// Adds all of another list.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
+        self.count(other.1);
     }
 
     /// A rejection if there is any cause.
@@ -87,7 +98,7 @@ impl Causes {
     /// # Errors
     /// The rejection with all causes.
     pub fn into_result(self) -> Result<(), Denial> {
-        if self.0.is_empty() { Ok(()) } else { Err(Denial::invalid(self.0)) }
+        if self.0.is_empty() { Ok(()) } else { Err(Denial::capped(self.0, self.1)) }
     }
 }
 
@@ -119,8 +130,12 @@ impl Denial {
     }
 
     /// An object that breaks rules: the first ten causes, and how many more there are.
-    pub fn invalid(mut causes: Vec<Cause>) -> Self {
-        let more = causes.len().saturating_sub(Self::LISTED);
+    pub fn invalid(causes: Vec<Cause>) -> Self {
+        Self::capped(causes, 0)
+    }
+
+    fn capped(mut causes: Vec<Cause>, unlisted: usize) -> Self {
+        let more = causes.len().saturating_sub(Self::LISTED).saturating_add(unlisted);
         causes.truncate(Self::LISTED);
         let mut denial = Self::invalid_uncapped(causes);
         if more > 0 {
@@ -161,8 +176,11 @@ mod tests {
         for i in 0..12 {
             causes.invalid("f", format!("m{i}"));
         }
-        let denial = Denial::invalid(causes.0);
+        let denial = Denial::invalid(causes.0.clone());
         assert_eq!(denial.causes.len(), 10);
         assert!(denial.message.ends_with("m9, and 2 more validation errors"), "{}", denial.message);
+        causes.count(3);
+        let denial = causes.into_result().unwrap_err();
+        assert!(denial.message.ends_with("m9, and 5 more validation errors"), "{}", denial.message);
     }
 }

@@ -4,6 +4,7 @@
 //! KubeVirt v1.9 answers, because clients match on them. What a rule needs to know of the cluster is handed in.
 
 mod cause;
+mod decode;
 mod defaults;
 pub mod instancetype;
 mod matcher;

@@ -56,11 +56,11 @@ fn shape(field: &str, kind: &str, matcher: &InstancetypeMatcher) -> Result<(), D
         }
     } else {
         if !name.is_empty() {
-            let message = "Name already set, unset before using InferFromVolume";
+            let message = "Name already set, should be cleared before setting inferFromVolume";
             causes.not_supported(format!("{field}.name"), message);
         }
         if !text(matcher.kind.as_ref()).is_empty() {
-            let message = "Kind already set, unset before using InferFromVolume";
+            let message = "Kind already set, should be cleared before setting inferFromVolume";
             causes.not_supported(format!("{field}.kind"), message);
         }
     }

@@ -37,9 +37,27 @@ pub fn validate(object: &Value, spec: Option<&Value>, status: Option<&Value>) ->
             }
         }
     }
-    if let (Some(value), Some(schema)) = (fields.get("status").filter(|s| !s.is_null()), status) {
-        Check { closed: false, errors: &mut errors }.value("status", value, schema);
+    check_status(object, status, &mut errors);
+    outcome(errors)
+}
+
+/// Checks the status of an object alone.
+///
+/// # Errors
+/// As of [`validate`].
+pub fn validate_status(object: &Value, status: Option<&Value>) -> Result<(), Denial> {
+    let mut errors = Vec::new();
+    check_status(object, status, &mut errors);
+    outcome(errors)
+}
+
+fn check_status(object: &Value, schema: Option<&Value>, errors: &mut Vec<String>) {
+    if let (Some(value), Some(schema)) = (object.get("status").filter(|s| !s.is_null()), schema) {
+        Check { closed: false, errors }.value("status", value, schema);
     }
+}
+
+fn outcome(errors: Vec<String>) -> Result<(), Denial> {
     if errors.is_empty() {
         return Ok(());
     }

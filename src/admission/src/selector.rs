@@ -29,11 +29,13 @@ pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> R
 /// Whether a selector is well made.
 ///
 /// # Errors
-/// The first thing wrong with it, in Kubernetes' words.
+/// What is wrong with the first requirement that is not, in Kubernetes' words.
 pub fn parse(selector: &LabelSelector) -> Result<(), String> {
     for (key, value) in selector.match_labels.iter().flatten() {
-        check_key(key)?;
-        check_value("values[0]", key, value)?;
+        let mut errors = Vec::new();
+        check_key(key, &mut errors);
+        check_value(0, key, value, &mut errors);
+        aggregate(errors)?;
     }
     for expression in selector.match_expressions.iter().flatten() {
         check_expression(expression)?;
@@ -43,34 +45,44 @@ pub fn parse(selector: &LabelSelector) -> Result<(), String> {
 
 fn check_expression(expression: &LabelSelectorRequirement) -> Result<(), String> {
     let values = expression.values.as_deref().unwrap_or_default();
-    let list = || format!("[{}]", values.iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(","));
+    let mut errors = Vec::new();
+    check_key(&expression.key, &mut errors);
     match expression.operator.as_str() {
-        "In" | "NotIn" => {
-            check_key(&expression.key)?;
-            if values.is_empty() {
-                return Err("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty".into());
-            }
+        "In" | "NotIn" if values.is_empty() => {
+            errors.push("values: Invalid value: null: for 'in', 'notin' operators, values set can't be empty".to_owned());
         }
-        "Exists" | "DoesNotExist" => {
-            check_key(&expression.key)?;
-            if !values.is_empty() {
-                return Err(format!("values: Invalid value: {}: values set must be empty for exists and does not exist", list()));
-            }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let list = serde_json::Value::from(values);
+            errors.push(format!("values: Invalid value: {list}: values set must be empty for exists and does not exist"));
         }
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
         other => return Err(format!("{other:?} is not a valid label selector operator")),
     }
     for (i, value) in values.iter().enumerate() {
-        check_value(&format!("values[{i}]"), &expression.key, value)?;
+        check_value(i, &expression.key, value, &mut errors);
     }
-    Ok(())
+    aggregate(errors)
 }
 
-fn check_key(key: &str) -> Result<(), String> {
-    let errors = text::qualified_name(key);
-    if errors.is_empty() { Ok(()) } else { Err(format!("key: Invalid value: {key:?}: {}", errors.join("; "))) }
+/// Several errors in one text.
+fn aggregate(errors: Vec<String>) -> Result<(), String> {
+    match errors.as_slice() {
+        [] => Ok(()),
+        [error] => Err(error.clone()),
+        errors => Err(format!("[{}]", errors.join(", "))),
+    }
 }
 
-fn check_value(at: &str, key: &str, value: &str) -> Result<(), String> {
-    let errors = text::label_value(value);
-    if errors.is_empty() { Ok(()) } else { Err(format!("{at}[{key}]: Invalid value: {value:?}: {}", errors.join("; "))) }
+fn check_key(key: &str, errors: &mut Vec<String>) {
+    let found = text::qualified_name(key);
+    if !found.is_empty() {
+        errors.push(format!("key: Invalid value: {key:?}: {}", found.join("; ")));
+    }
+}
+
+fn check_value(i: usize, key: &str, value: &str, errors: &mut Vec<String>) {
+    let found = text::label_value(value);
+    if !found.is_empty() {
+        errors.push(format!("values[{i}][{key}]: Invalid value: {value:?}: {}", found.join("; ")));
+    }
 }

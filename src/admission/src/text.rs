@@ -162,7 +162,26 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     inner(&pattern.chars().collect::<Vec<_>>(), &text.chars().collect::<Vec<_>>())
 }
 
-/// A path to a file that is absolute and has no relative parts; `Err` says what is wrong with it.
+/// A path without relative parts and doubled separators, as Go cleans one.
+pub(crate) fn clean_path(path: &str) -> String {
+    let rooted = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|p| *p != "..") => drop(parts.pop()),
+            ".." if rooted => {}
+            part => parts.push(part),
+        }
+    }
+    match (rooted, parts.join("/")) {
+        (true, joined) => format!("/{joined}"),
+        (false, joined) if joined.is_empty() => ".".to_owned(),
+        (false, joined) => joined,
+    }
+}
+
+/// A path to a file that is absolute and has no relative parts; `Err` says what is wrong with it. One trailing slash is forgiven.
 ///
 /// # Errors
 /// The rest of a sentence that begins with the field's name.
@@ -170,8 +189,8 @@ pub(crate) fn absolute_file(path: &str) -> Result<(), &'static str> {
     if path == "/" {
         return Err("must not point to root");
     }
-    let trimmed = path.trim_end_matches('/');
-    let clean = trimmed.starts_with('/') && trimmed.split('/').skip(1).all(|p| !p.is_empty() && p != "." && p != "..");
+    let given = path.strip_suffix('/').unwrap_or(path);
+    let clean = clean_path(&format!("/{path}")) == given;
     if clean { Ok(()) } else { Err("must be an absolute path to a file without relative components") }
 }
 
@@ -226,7 +245,18 @@ mod tests {
     #[case("boot", false)]
     #[case("/a/../b", false)]
     #[case("/a//b", false)]
+    #[case("/a//", false)]
     fn paths(#[case] path: &str, #[case] wanted: bool) {
         assert_eq!(super::absolute_file(path).is_ok(), wanted);
+    }
+
+    #[rstest]
+    #[case("/a/./b/../c", "/a/c")]
+    #[case("/../a", "/a")]
+    #[case("../a/", "../a")]
+    #[case("", ".")]
+    #[case("/", "/")]
+    fn cleaned(#[case] path: &str, #[case] wanted: &str) {
+        assert_eq!(super::clean_path(path), wanted);
     }
 }

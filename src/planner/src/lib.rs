@@ -5,6 +5,7 @@ pub mod guarded;
 pub mod heartbeat;
 pub mod install;
 pub mod metadata;
+pub mod migration_policy;
 pub mod node;
 pub mod plan;
 pub mod storage;

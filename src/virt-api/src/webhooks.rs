@@ -49,13 +49,19 @@ pub fn is_hook(path: &str) -> bool {
 /// Judges a review.
 pub async fn handle(cx: &Context, path: &str, request: Request<Incoming>) -> Answer {
     let Some(direction) = direction(path) else { return answer::text(StatusCode::NOT_FOUND, "404: Page Not Found") };
+    if request.headers().get(http::header::CONTENT_TYPE).is_none_or(|kind| kind != "application/json") {
+        return answer::empty(StatusCode::BAD_REQUEST);
+    }
     let body = match Limited::new(request.into_body(), LONGEST_REVIEW).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) => return answer::text(StatusCode::BAD_REQUEST, error.to_string()),
     };
     let review = match serde_json::from_slice::<Review>(&body) {
         Ok(review) => review,
-        Err(error) => return answer::text(StatusCode::BAD_REQUEST, format!("the body is no AdmissionReview: {error}")),
+        Err(error) => {
+            tracing::debug!(%error, "the body is no AdmissionReview");
+            return answer::empty(StatusCode::BAD_REQUEST);
+        }
     };
     let verdict = judge(cx, direction, &review).await.unwrap_or_else(Verdict::Denied);
     answer::json(&review::answer(&review.request, verdict))

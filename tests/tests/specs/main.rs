@@ -6,6 +6,7 @@
 #![allow(clippy::unused_async, reason = "a step is async whether it waits or not")]
 
 mod access;
+mod admission;
 mod guest;
 mod objects;
 mod vm;

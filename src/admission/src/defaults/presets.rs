@@ -1,7 +1,7 @@
 //! Presets: settings merged into instances with matching labels (spec/admission.md §4.2.2).
 
 use api::names;
-use api::v1::{DomainSpec, VirtualMachineInstance, VirtualMachineInstancePreset};
+use api::v1::{Clock, DomainSpec, VirtualMachineInstance, VirtualMachineInstancePreset};
 use serde_json::Value;
 
 use crate::Denial;
@@ -25,18 +25,18 @@ impl From<PresetError> for Denial {
 }
 
 /// The parts of a domain a preset may set, in the order they are merged.
-const PARTS: &[&str] = &["cpu", "firmware", "clock", "features", "watchdog", "ioThreadsPolicy", "requests"];
+const PARTS: &[&str] = &["cpu", "firmware", "clock.clockoffset", "clock.timer", "features", "devices.watchdog", "ioThreadsPolicy"];
 
 /// One part of a domain as JSON; `None` where it is not set.
 fn part(domain: &DomainSpec, name: &str) -> Option<Value> {
     let value = match name {
         "cpu" => serde_json::to_value(&domain.cpu),
         "firmware" => serde_json::to_value(&domain.firmware),
-        "clock" => serde_json::to_value(&domain.clock),
+        "clock.clockoffset" => serde_json::to_value(domain.clock.as_ref().map(|c| (&c.utc, &c.timezone))),
+        "clock.timer" => serde_json::to_value(domain.clock.as_ref().map(|c| &c.timer)),
         "features" => serde_json::to_value(&domain.features),
-        "watchdog" => serde_json::to_value(&domain.devices.watchdog),
-        "ioThreadsPolicy" => serde_json::to_value(&domain.io_threads_policy),
-        _ => serde_json::to_value(domain.resources.as_ref().map(|r| &r.requests).filter(|r| !r.is_empty())),
+        "devices.watchdog" => serde_json::to_value(&domain.devices.watchdog),
+        _ => serde_json::to_value(&domain.io_threads_policy),
     };
     value.ok().filter(|v| !v.is_null())
 }
@@ -73,8 +73,15 @@ fn conflicts(presets: &[&VirtualMachineInstancePreset]) -> Result<(), PresetErro
     for (i, a) in presets.iter().enumerate() {
         for b in presets.iter().skip(i + 1) {
             let (Some(one), Some(other)) = (a.spec.domain.as_deref(), b.spec.domain.as_deref()) else { continue };
-            let differ: Vec<&str> =
-                PARTS.iter().copied().filter(|p| matches!((part(one, p), part(other, p)), (Some(x), Some(y)) if x != y)).collect();
+            let requests = |d: &DomainSpec| d.resources.clone().unwrap_or_default().requests;
+            let theirs = requests(other);
+            let mut differ: Vec<String> = requests(one)
+                .iter()
+                .filter(|(name, amount)| theirs.get(*name).is_some_and(|t| t != *amount))
+                .map(|(name, _)| format!("resources.requests[{name}]"))
+                .collect();
+            let parts = PARTS.iter().filter(|p| matches!((part(one, p), part(other, p)), (Some(x), Some(y)) if x != y));
+            differ.extend(parts.map(|p| (*p).to_owned()));
             if !differ.is_empty() {
                 let name = |p: &VirtualMachineInstancePreset| p.metadata.name.clone().unwrap_or_default();
                 found.push(format!("presets '{}' and '{}' conflict: spec.{}", name(a), name(b), differ.join(", spec.")));
@@ -94,12 +101,8 @@ fn merge(domain: &mut DomainSpec, preset: &DomainSpec) -> bool {
     fill(&mut domain.cpu, preset.cpu.as_ref());
     fill(&mut domain.firmware, preset.firmware.as_ref());
     if let Some(from) = &preset.clock {
-        let clock = domain.clock.get_or_insert_default();
-        if clock.utc.is_none() && clock.timezone.is_none() {
-            clock.utc.clone_from(&from.utc);
-            clock.timezone.clone_from(&from.timezone);
-        }
-        fill(&mut clock.timer, from.timer.as_ref());
+        let offset = Clock { timer: None, ..from.clone() };
+        fill(&mut domain.clock.get_or_insert(offset).timer, from.timer.as_ref());
     }
     fill(&mut domain.features, preset.features.as_ref());
     fill(&mut domain.devices.watchdog, preset.devices.watchdog.as_ref());
@@ -110,5 +113,12 @@ fn merge(domain: &mut DomainSpec, preset: &DomainSpec) -> bool {
             resources.requests.clone_from(&from.requests);
         }
     }
-    PARTS.iter().any(|p| part(preset, p).is_some_and(|wanted| part(domain, p) == Some(wanted)))
+    let requests = |d: &DomainSpec| d.resources.as_ref().map(|r| r.requests.clone()).filter(|r| !r.is_empty());
+    let whole_clock = preset.clock.as_ref().is_some_and(|c| domain.clock.as_ref() == Some(c));
+    whole_clock
+        || requests(preset).is_some_and(|wanted| requests(domain) == Some(wanted))
+        || PARTS
+            .iter()
+            .filter(|p| **p != "clock.clockoffset")
+            .any(|p| part(preset, p).is_some_and(|wanted| part(domain, p) == Some(wanted)))
 }

@@ -1,5 +1,7 @@
 //! Defaults of a specification that a VirtualMachine's template and an instance share (spec/admission.md §4.2, MVI3-MVI12).
 
+use std::collections::BTreeSet;
+
 use api::config::ClusterConfig;
 use api::quantity::{self, Amount};
 use api::v1::{
@@ -79,8 +81,8 @@ fn cpu_topology(spec: &mut VirtualMachineInstanceSpec) {
     if set(cpu.sockets) || set(cpu.cores) || set(cpu.threads) {
         return;
     }
-    let sockets = [resource(&resources.limits, "cpu"), resource(&resources.requests, "cpu")].into_iter().find(|a| !a.is_zero());
-    cpu.sockets = Some(sockets.and_then(|a| u32::try_from(a.value()).ok()).unwrap_or(1));
+    let given = resources.limits.get("cpu").or(resources.requests.get("cpu")).map(quantity::amount);
+    cpu.sockets = Some(given.map_or(1, |a| u32::try_from(a.value()).unwrap_or(u32::MAX)));
     cpu.cores = Some(1);
     cpu.threads = Some(1);
 }
@@ -113,9 +115,10 @@ pub(crate) fn attach_default_network(spec: &mut VirtualMachineInstanceSpec, conf
 /// MVI12: a disk for every volume that has neither disk nor file system.
 pub(crate) fn attach_disks(spec: &mut VirtualMachineInstanceSpec) {
     let devices = &mut spec.domain.devices;
+    let shown: BTreeSet<String> =
+        devices.disks.iter().map(|d| &d.name).chain(devices.filesystems.iter().map(|f| &f.name)).cloned().collect();
     for volume in &spec.volumes {
-        let found = devices.disks.iter().any(|d| d.name == volume.name) || devices.filesystems.iter().any(|f| f.name == volume.name);
-        if !found {
+        if !shown.contains(&volume.name) {
             devices.disks.push(Disk { name: volume.name.clone(), ..Disk::default() });
         }
     }

@@ -111,7 +111,8 @@ fn cpu_hotplug(spec: &mut VirtualMachineInstanceSpec, config: &ClusterConfig) {
 fn memory_hotplug_limit(spec: &mut VirtualMachineInstanceSpec, config: &ClusterConfig) {
     let Some(memory) = spec.domain.memory.as_ref().filter(|m| m.max_guest.is_none()) else { return };
     let Some(guest) = memory.guest.as_ref().map(quantity::amount) else { return };
-    let wanted = config.maximum_guest_memory().unwrap_or_else(|| times(guest, config.max_hotplug_ratio()));
+    let wanted =
+        config.maximum_guest_memory().unwrap_or_else(|| Amount::bytes(guest.value().saturating_mul(config.max_hotplug_ratio().into())));
     let mut candidate = spec.clone();
     if let Some(memory) = &mut candidate.domain.memory {
         memory.max_guest = Some(wanted.quantity());
@@ -119,10 +120,6 @@ fn memory_hotplug_limit(spec: &mut VirtualMachineInstanceSpec, config: &ClusterC
     if memory_hotplug(&candidate).is_none() {
         *spec = candidate;
     }
-}
-
-fn times(amount: Amount, factor: u32) -> Amount {
-    (1..factor).fold(amount, |sum, _| sum.plus(amount))
 }
 
 /// MVI22-MVI24.

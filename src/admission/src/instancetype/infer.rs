@@ -75,11 +75,11 @@ pub fn infer(vm: &mut VirtualMachine, namespace: &str, known: &Known) -> Result<
 type Labels<'a> = (&'a str, &'a str);
 
 fn label(object: &Value, name: &str) -> Option<String> {
-    object.get("metadata")?.get("labels")?.get(name)?.as_str().filter(|v| !v.is_empty()).map(str::to_owned)
+    object.get("metadata")?.get("labels")?.get(name)?.as_str().map(str::to_owned)
 }
 
 fn labelled(object: &Value, (name, kind): Labels<'_>) -> Option<Inferred> {
-    Some(Inferred { name: label(object, name)?, kind: label(object, kind) })
+    Some(Inferred { name: label(object, name)?, kind: label(object, kind).filter(|k| !k.is_empty()) })
 }
 
 fn required(object: &Value, labels: Labels<'_>) -> Result<Inferred, Failure> {

@@ -62,11 +62,13 @@ fn cpus(resolved: &Resolved, spec: &VirtualMachineInstanceSpec, wanted: u32) -> 
         Level::Cores => (cores, "cores", &["cores"]),
         Level::Threads => (threads, "threads", &["threads"]),
         Level::Unknown => return Ok(()),
-        Level::Any => (sockets * cores * threads, "cores, sockets and threads", &["cores", "sockets", "threads"]),
+        Level::Any => (sockets.wrapping_mul(cores).wrapping_mul(threads), "cores, sockets and threads", &["cores", "sockets", "threads"]),
         Level::Spread => match spread(preference).0 {
-            "CoresThreads" => (cores * threads, "CoresThreads", &["cores", "threads"]),
-            "SocketsCoresThreads" => (sockets * cores * threads, "SocketsCoresThreads", &["sockets", "cores", "threads"]),
-            _ => (sockets * cores, "SocketsCores", &["sockets", "cores"]),
+            "CoresThreads" => (cores.wrapping_mul(threads), "CoresThreads", &["cores", "threads"]),
+            "SocketsCoresThreads" => {
+                (sockets.wrapping_mul(cores).wrapping_mul(threads), "SocketsCoresThreads", &["sockets", "cores", "threads"])
+            }
+            _ => (sockets.wrapping_mul(cores), "SocketsCores", &["sockets", "cores"]),
         },
     };
     if have < wanted {

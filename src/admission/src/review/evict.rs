@@ -18,7 +18,7 @@ pub fn evict(request: &Request<'_>, config: &ClusterConfig, known: &Known) -> Re
     let namespace = namespace_of(request);
     let Some(pod) = known.get::<Pod>(kinds::POD, namespace, request.name)? else { return Ok(EvictionAnswer::Allow) };
     let vmi = instance(&pod, namespace, known)?;
-    let owner = pod.metadata.owner_references.as_deref().and_then(|o| o.first()).filter(|o| o.kind == "Pod").map(|o| o.name.clone());
+    let owner = pod.metadata.owner_references.as_deref().and_then(|o| o.first()).map(|o| o.name.clone());
     let owner: Option<Pod> = known.get(kinds::POD, namespace, owner.as_deref().unwrap_or_default())?;
     let owner_vmi = match &owner {
         Some(owner) => instance(owner, namespace, known)?,

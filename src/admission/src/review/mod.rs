@@ -80,22 +80,23 @@ impl Request<'_> {
     }
 }
 
-/// Reads an object; nulls count as absent.
-pub(crate) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Stop> {
-    let mut value = value.clone();
-    drop_nulls(&mut value);
-    serde_json::from_value(value).map_err(|e| Stop::Denied(Denial::bad_request(e.to_string())))
+impl Request<'_> {
+    /// The form of the object's status (§6.4).
+    fn check_status_form(&self) -> Result<(), Stop> {
+        let kind = self.object.get("kind").and_then(Value::as_str).unwrap_or_default();
+        if kind.is_empty() {
+            let message = "could not determine object kind".to_owned();
+            return Err(Denial::invalid(vec![crate::Cause { kind: None, field: String::new(), message }]).into());
+        }
+        let own = self.object.get("apiVersion").and_then(Value::as_str).is_some_and(|v| v.starts_with("kubevirt.io/"));
+        let parts = if own { api::crd::parts(kind) } else { None };
+        Ok(schema::validate_status(self.object, parts.and_then(|p| p.status.as_ref()))?)
+    }
 }
 
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, v| !v.is_null());
-            map.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
+/// Reads an object; nulls count as absent.
+pub(crate) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Stop> {
+    crate::decode::decode(value).map_err(|e| Stop::Denied(Denial::bad_request(e)))
 }
 
 /// The configuration a KubeVirt resource gives, judged in its own light.

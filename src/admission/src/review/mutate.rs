@@ -103,8 +103,11 @@ fn data_source_architecture(vm: &VirtualMachine, namespace: &str, known: &Known)
         let Some(mut source) = known.get::<Value>(kinds::DATA_SOURCE, at, &reference.name)? else { continue };
         if let Some(nested) = source.pointer("/spec/source/dataSource").cloned() {
             let field = |name: &str| nested.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let nested_namespace = if field("namespace").is_empty() { at.to_owned() } else { field("namespace") };
-            match known.get::<Value>(kinds::DATA_SOURCE, &nested_namespace, &field("name"))? {
+            // Without a namespace nothing is found: the one of the outer source does not count.
+            if field("namespace").is_empty() {
+                continue;
+            }
+            match known.get::<Value>(kinds::DATA_SOURCE, &field("namespace"), &field("name"))? {
                 Some(found) => source = found,
                 None => continue,
             }

@@ -128,6 +128,7 @@ fn with_vm(
 
 /// SW1, SW2.
 fn status(request: &Request<'_>, config: &ClusterConfig, known: &Known) -> Result<Vec<String>, Stop> {
+    request.check_status_form()?;
     if request.kind != "VirtualMachine" {
         return Ok(Vec::new());
     }

@@ -1,6 +1,7 @@
 //! Rules, one case each: a sound object, the change that breaks the rule, and what is answered.
 
 mod defaults;
+mod hostile;
 mod kinds;
 mod machines;
 mod specs;
@@ -51,7 +52,7 @@ fn lines(causes: &Causes) -> Vec<String> {
 }
 
 fn denied(outcome: Result<(), Denial>) -> Vec<String> {
-    outcome.err().map(|d| lines(&Causes(d.causes))).unwrap_or_default()
+    outcome.err().map(|d| lines(&Causes(d.causes, 0))).unwrap_or_default()
 }
 
 fn user() -> Requester {

@@ -69,7 +69,7 @@ fn a_sound_specification_has_no_causes() {
 #[case::ls4(json!({"launchSecurity": {"sev": {}}}), "spec.launchSecurity: SEV requires OVMF (UEFI)")]
 #[case::vs1(json!({"devices": {"autoattachVSOCK": true}}), "spec.domain.devices.autoattachVSOCK: VSOCK feature gate is not enabled in kubevirt-config")]
 #[case::pd2(json!({"devices": {"panicDevices": [{"model": "red"}]}}), "spec.domain.devices.panicDevices[0].model: invalid PanicDeviceModel(red)")]
-#[case::d9(json!({"devices": {"gpus": [{"name": "g"}]}}), "spec.domain.devices.gpus: vmi.spec.domain.devices.gpus contains GPUs without deviceName or claimRequest; each GPU must specify either deviceName or claimRequest")]
+#[case::d9(json!({"devices": {"gpus": [{"name": "g"}]}}), "spec.domain.devices.gpus: vmi.spec.domain.devices.gpus contains GPUs without deviceName or claimRequest; each GPU must specify either a deviceName or a claimRequest")]
 fn of_the_domain(#[case] patch: Value, #[case] cause: &str) {
     assert_eq!(causes(&domain(&patch)), [cause]);
 }
@@ -138,7 +138,7 @@ fn interfaces_and_networks_go_together() {
 }
 
 #[rstest]
-#[case::off(&[], &["spec.domain.devices.interfaces[0].name: portRanges specified but PortRangesSpec feature gate is not enabled"])]
+#[case::off(&[], &["spec.domain.devices.interfaces[0].name: portRanges is specified on interface but the PortRangesSpec feature gate is not enabled"])]
 #[case::on(&["PortRangesSpec"], &[])]
 fn port_ranges_need_their_gate(#[case] gates: &[&str], #[case] wanted: &[&str]) {
     let patch = interface(&json!({"bridge": null, "masquerade": {}, "portRanges": [{"protocol": "TCP", "start": 1, "end": 9}]}));
@@ -148,7 +148,7 @@ fn port_ranges_need_their_gate(#[case] gates: &[&str], #[case] wanted: &[&str]) 
 #[rstest]
 #[case::v3(json!({"containerDisk": {"image": "i"}, "emptyDisk": {"capacity": "1Gi"}}), &["spec.volumes[0]: spec.volumes[0] must have exactly one source type set"])]
 #[case::v2(json!({"dataVolume": {"name": ""}}), &["spec.volumes[0].name: DataVolume 'name' must be set"])]
-#[case::v4(json!({"cloudInitNoCloud": {"userDataBase64": "!"}}), &["spec.volumes[0].cloudInitNoCloud.userDataBase64: spec.volumes[0].cloudInitNoCloud.userDataBase64 is not a valid base64 value."])]
+#[case::v4(json!({"cloudInitNoCloud": {"userDataBase64": "!"}}), &["spec.volumes[0].cloudInitNoCloud.userDataBase64: spec.volumes[0].cloudInitNoCloud.userDataBase64.cloudInitNoCloud.userDataBase64 is not a valid base64 value."])]
 #[case::v5(json!({"cloudInitNoCloud": {"userDataBase64": "YQ==", "userData": "a"}}), &["spec.volumes[0].cloudInitNoCloud: spec.volumes[0].cloudInitNoCloud must have only one userdatasource set."])]
 #[case::v10(json!({"cloudInitConfigDrive": {}}), &["spec.volumes[0].cloudInitConfigDrive: spec.volumes[0].cloudInitConfigDrive must have at least one userdatasource or one networkdatasource set."])]
 #[case::v12(json!({"hostDisk": {"path": "/d", "type": "Disk"}}), &["spec.volumes[0]: HostDisk feature gate is not enabled"])]
@@ -177,9 +177,9 @@ fn user_data_has_a_limit() {
 #[case::c8(json!({"accessCredentials": [{}]}), &["spec.accessCredentials[0]: spec.accessCredentials[0] must have exactly one access credential type set"])]
 #[case::t1(json!({"topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]}), &["spec.topologySpreadConstraints[0].maxSkew: spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero"])]
 #[case::a1(json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}}), &["spec.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: spec.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: must have at least one node selector term"])]
-#[case::d5(json!({"resourceClaims": [{"name": "c"}]}), &["spec.resourceClaims[0]: must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"])]
+#[case::d5(json!({"resourceClaims": [{"name": "c"}]}), &["spec.resourceClaims[0]: must specify one of: resourceClaimName, resourceClaimTemplateName"])]
 #[case::sa2(json!({"serviceAccountName": "a", "volumes": [{"name": "root", "serviceAccount": {"serviceAccountName": "b"}}]}), &["spec.serviceAccountName: spec.serviceAccountName \"a\" and serviceAccount volume \"b\" must reference the same service account"])]
-#[case::u1(json!({"utilityVolumes": [{"name": "u", "claimName": "c"}]}), &["spec.utilityVolumes: cannot create VMI with utility volumes in spec, utility volumes can only be hotplugged to a running VMI"])]
+#[case::u1(json!({"utilityVolumes": [{"name": "u", "claimName": "c"}]}), &["spec.utilityVolumes: cannot create VMI with utility volumes in spec, utility volumes can only be added via hotplug"])]
 fn of_everything_else(#[case] patch: Value, #[case] wanted: &[&str]) {
     assert_eq!(causes(&patch), wanted);
 }

@@ -10,7 +10,7 @@ use crate::{Causes, text};
 /// U1.
 pub(super) fn utility_volumes(cx: &SpecContext<'_>, causes: &mut Causes) {
     if !cx.spec.utility_volumes.is_empty() {
-        let message = "cannot create VMI with utility volumes in spec, utility volumes can only be hotplugged to a running VMI";
+        let message = "cannot create VMI with utility volumes in spec, utility volumes can only be added via hotplug";
         causes.invalid(cx.at("utilityVolumes"), message);
     }
 }

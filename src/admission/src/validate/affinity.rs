@@ -1,9 +1,10 @@
 //! Affinity and topology spread: Kubernetes' own rules (spec/admission.md §5.3).
 
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, TopologySpreadConstraint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::spec::SpecContext;
-use crate::{Causes, selector, text};
+use crate::{Causes, text};
 
 /// Adds a field error the way Kubernetes renders one.
 struct Errors<'a>(&'a mut Causes);
@@ -134,8 +135,8 @@ fn expression(at: &str, requirement: &NodeSelectorRequirement, errors: &mut Erro
 
 fn pod_term(field: &str, term: &PodAffinityTerm, errors: &mut Errors<'_>) {
     for (name, of) in [("labelSelector", &term.label_selector), ("namespaceSelector", &term.namespace_selector)] {
-        if let Some(Err(error)) = of.as_ref().map(selector::parse) {
-            errors.invalid(&format!("{field}.{name}"), "{}", &error);
+        if let Some(selector) = of {
+            label_selector(&format!("{field}.{name}"), selector, errors);
         }
     }
     for name in term.namespaces.iter().flatten() {
@@ -148,6 +149,37 @@ fn pod_term(field: &str, term: &PodAffinityTerm, errors: &mut Errors<'_>) {
         errors.required(&at, "can not be empty");
     }
     errors.key(&at, &term.topology_key);
+}
+
+/// A11, T4: a label selector, key by key.
+fn label_selector(field: &str, selector: &LabelSelector, errors: &mut Errors<'_>) {
+    let labels = format!("{field}.matchLabels");
+    for (key, value) in selector.match_labels.iter().flatten() {
+        errors.key(&labels, key);
+        for error in text::label_value(value) {
+            errors.invalid(&labels, &format!("{value:?}"), &error);
+        }
+    }
+    for (i, requirement) in selector.match_expressions.iter().flatten().enumerate() {
+        let at = format!("{field}.matchExpressions[{i}]");
+        let values = requirement.values.as_deref().unwrap_or_default();
+        match requirement.operator.as_str() {
+            "In" | "NotIn" if values.is_empty() => {
+                errors.required(&format!("{at}.values"), "must be specified when `operator` is 'In' or 'NotIn'");
+            }
+            "Exists" | "DoesNotExist" if !values.is_empty() => {
+                errors.push(&format!("{at}.values"), "Forbidden", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => errors.invalid(&format!("{at}.operator"), &format!("{other:?}"), "not a valid selector operator"),
+        }
+        errors.key(&format!("{at}.key"), &requirement.key);
+        for (k, value) in values.iter().enumerate() {
+            for error in text::label_value(value) {
+                errors.invalid(&format!("{at}.values[{k}]"), &format!("{value:?}"), &error);
+            }
+        }
+    }
 }
 
 /// T1-T5.
@@ -167,8 +199,8 @@ fn spread(cx: &SpecContext<'_>, constraints: &[TopologySpreadConstraint], errors
             let detail = format!("{:?}: supported values: \"DoNotSchedule\", \"ScheduleAnyway\"", constraint.when_unsatisfiable);
             errors.push(&format!("{field}.whenUnsatisfiable"), "Unsupported value", &detail);
         }
-        if let Some(Err(error)) = constraint.label_selector.as_ref().map(selector::parse) {
-            errors.invalid(&cx.at("topologySpreadConstraints.labelSelector"), "{}", &error);
+        if let Some(selector) = &constraint.label_selector {
+            label_selector(&cx.at("topologySpreadConstraints.labelSelector"), selector, errors);
         }
         let again = constraints
             .iter()

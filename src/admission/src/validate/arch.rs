@@ -28,7 +28,7 @@ pub(super) fn hyperv(spec: &VirtualMachineInstanceSpec, causes: &mut Causes) {
             causes.invalid(field, message);
         }
     }
-    if own(&hyperv.evmcs) {
+    if hyperv.evmcs.as_ref().is_some_and(|e| e.enabled != Some(false)) {
         let cpu_features = spec.domain.cpu.as_ref().map(|c| c.features.as_slice()).unwrap_or_default();
         if cpu_features.is_empty() {
             causes.required("spec.domain.cpu.features", "vmx cpu feature is required when evmcs is set");
@@ -40,8 +40,9 @@ pub(super) fn hyperv(spec: &VirtualMachineInstanceSpec, causes: &mut Causes) {
             }
         }
     }
-    if features.hyperv_passthrough.as_ref().is_some_and(|p| p.enabled.unwrap_or(true)) {
-        let message = "Cannot explicitly set hyperV features if HypervPassthrough is being used. Please use either HypervPassthrough or hyperV features explicitly";
+    if features.hyperv_passthrough.is_some() {
+        let message =
+            "Cannot explicitly set hyperV features if HypervPassthrough is being used. Please use either HyperV or HypervPassthrough.";
         causes.invalid("spec.domain.features.hyperv", message);
     }
 }
@@ -64,17 +65,17 @@ pub(super) fn validate(spec: &VirtualMachineInstanceSpec, causes: &mut Causes) {
             if watchdog.is_some_and(|w| w.i6300esb.is_none() || w.diag288.is_some()) {
                 causes.not_supported("spec.domain.devices.watchdog", "amd64 only supports I6300ESB watchdog device");
             }
-            video(&["vga", "cirrus", "virtio", "ramfb", "bochs", ""], causes);
+            video(&["vga", "cirrus", "virtio", "ramfb", "bochs"], causes);
         }
         "s390x" => {
             if watchdog.is_some_and(|w| w.diag288.is_none() || w.i6300esb.is_some()) {
                 causes.not_supported("spec.domain.devices.watchdog", "s390x only supports Diag288 watchdog device");
             }
-            video(&["virtio", ""], causes);
+            video(&["virtio"], causes);
         }
         "arm64" => {
             arm64(spec, causes);
-            video(&["virtio", "ramfb", ""], causes);
+            video(&["virtio", "ramfb"], causes);
         }
         other => causes.invalid("spec.architecture", format!("unsupported architecture: {other}")),
     }
@@ -93,11 +94,16 @@ fn arm64(spec: &VirtualMachineInstanceSpec, causes: &mut Causes) {
         causes.not_supported("spec.domain.cpu.model", "currently, host-passthrough is the only model supported on Arm64");
     }
     for (i, disk) in devices.disks.iter().enumerate() {
-        if let Some((kind, bus)) = super::disks::target(disk)
-            && !["", "virtio", "scsi"].contains(&bus)
-        {
-            let message = "Arm64 not support this disk bus type, please use virtio or scsi";
-            causes.not_supported(format!("spec.domain.devices.disks[{i}].{kind}.bus"), message);
+        let buses = [
+            ("disk", disk.disk.as_ref().map(|t| &t.bus)),
+            ("cdrom", disk.cdrom.as_ref().map(|t| &t.bus)),
+            ("lun", disk.lun.as_ref().map(|t| &t.bus)),
+        ];
+        for (kind, bus) in buses {
+            if bus.is_some_and(|b| !["", "virtio", "scsi"].contains(&b.as_deref().unwrap_or_default())) {
+                let message = "Arm64 not support this disk bus type, please use virtio or scsi";
+                causes.not_supported(format!("spec.domain.devices.disks[{i}].{kind}.bus"), message);
+            }
         }
     }
     if devices.watchdog.is_some() {

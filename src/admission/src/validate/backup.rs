@@ -4,7 +4,7 @@ use api::backup::v1alpha1::VirtualMachineBackup;
 use api::config::ClusterConfig;
 
 use super::same;
-use crate::{Causes, Denial};
+use crate::{CauseKind, Denial};
 
 fn gate(config: &ClusterConfig) -> Result<(), Denial> {
     if config.gate("IncrementalBackup") { Ok(()) } else { Err(Denial::bad_request("IncrementalBackup feature gate not enabled")) }
@@ -20,21 +20,22 @@ pub fn validate_backup_create(
     config: &ClusterConfig,
 ) -> Result<(), Denial> {
     gate(config)?;
-    let mut causes = Causes::default();
-    let name = backup.metadata.name.as_deref().unwrap_or_default();
-    if others.iter().any(|o| o.metadata.name == backup.metadata.name) {
-        causes.invalid("metadata.name", format!("VirtualMachineBackup {name:?} already exists"));
-    }
     let done = |b: &VirtualMachineBackup| {
         let conditions = b.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
         conditions.iter().any(|c| ["Complete", "Failed"].contains(&c.type_.as_str()) && c.status == "True")
     };
-    let busy = others.iter().find(|o| o.metadata.name != backup.metadata.name && same(&o.spec.source, &backup.spec.source) && !done(o));
-    if let Some(other) = busy {
-        let other = other.metadata.name.as_deref().unwrap_or_default();
-        causes.invalid("spec.source", format!("VirtualMachineBackup {other:?} in progress for source"));
+    for other in others {
+        let name = other.metadata.name.as_deref().unwrap_or_default();
+        if other.metadata.name == backup.metadata.name {
+            let message = format!("VirtualMachineBackup {name:?} already exists");
+            return Err(Denial::cause(CauseKind::Invalid, "metadata.name", message));
+        }
+        if same(&other.spec.source, &backup.spec.source) && !done(other) {
+            let message = format!("VirtualMachineBackup {name:?} in progress for source");
+            return Err(Denial::cause(CauseKind::Invalid, "spec.source", message));
+        }
     }
-    causes.into_result()
+    Ok(())
 }
 
 /// BK4.

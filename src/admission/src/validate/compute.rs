@@ -141,7 +141,7 @@ fn hugepages(f: &Facts<'_>, causes: &mut Causes) {
 /// S11.
 fn machine(cx: &SpecContext<'_>, causes: &mut Causes) {
     let Some(machine) = cx.spec.domain.machine.as_ref().and_then(|m| m.r#type.as_deref()).filter(|t| !t.is_empty()) else { return };
-    let allowed = cx.config.emulated_machines(cx.architecture());
+    let allowed = cx.config.emulated_machines(cx.spec.architecture.as_deref().unwrap_or_default());
     if !allowed.iter().any(|glob| text::glob(glob, machine)) {
         let field = cx.domain("machine.type");
         let message = format!("{field} is not supported: {machine} (allowed values: [{}])", allowed.join(" "));
@@ -195,7 +195,8 @@ fn dedicated(f: &Facts<'_>, causes: &mut Causes) {
     let (cpu_request, cpu_limit) = (amount(&f.requests, "cpu"), amount(&f.limits, "cpu"));
     let (cpu_at, cpu_limit_at) = (f.request("cpu"), f.limit("cpu"));
     let (memory_request, memory_limit) = (amount(&f.requests, "memory"), amount(&f.limits, "memory"));
-    if memory_request.is_zero() && memory_limit.is_zero() && f.page_size.is_none() && f.guest.is_none() {
+    let guest = f.guest.as_ref().map(quantity::amount).unwrap_or_default();
+    if memory_request.is_zero() && memory_limit.is_zero() && f.page_size.is_none() && guest.is_zero() {
         let message = format!(
             "{}, {}, {} or {} should be provided",
             f.request("memory"),

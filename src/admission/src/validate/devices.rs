@@ -13,7 +13,7 @@ pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
     let mut orders = BTreeSet::new();
     for (i, disk) in devices.disks.iter().enumerate() {
         let field = cx.domain(&format!("devices.disks[{i}]"));
-        let volume = cx.volume(&disk.name);
+        let volume = cx.spec.volumes.iter().rfind(|v| v.name == disk.name);
         match volume {
             None if disk.cdrom.is_none() => {
                 causes.invalid(format!("{field}.name"), format!("{field}.Name '{}' not found.", disk.name));
@@ -59,8 +59,7 @@ pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
         if order < 1 {
             let at = format!("{}[{i}]", cx.base);
             causes.invalid(format!("{at}.bootOrder"), format!("{at} must have a boot order > 0, if supplied"));
-        }
-        if !orders.insert(order) {
+        } else if !orders.insert(order) {
             let at = cx.domain(&format!("devices.interfaces[{i}].bootOrder"));
             let message = format!("Boot order for {at} already set for a different device.");
             causes.invalid(at, message);
@@ -76,9 +75,18 @@ pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
         }
     }
     io_threads(cx, causes);
-    for (name, probe) in [("readinessProbe", &cx.spec.readiness_probe), ("livenessProbe", &cx.spec.liveness_probe)] {
+    let probes = [("readinessProbe", &cx.spec.readiness_probe), ("livenessProbe", &cx.spec.liveness_probe)];
+    for (name, probe) in probes {
         if let Some(probe) = probe {
-            validate_probe(cx, name, probe, causes);
+            validate_probe(&cx.at(name), probe, causes);
+        }
+    }
+    if cx.spec.networks.iter().any(|n| n.pod.is_some()) {
+        return;
+    }
+    for (name, probe) in probes {
+        if let Some(probe) = probe {
+            reaches_no_guest(&cx.at(name), probe, causes);
         }
     }
 }
@@ -96,21 +104,23 @@ fn io_threads(cx: &SpecContext<'_>, causes: &mut Causes) {
     }
 }
 
-/// P1-P4.
-fn validate_probe(cx: &SpecContext<'_>, name: &str, probe: &Probe, causes: &mut Causes) {
-    let field = cx.at(name);
+/// P1, P2.
+fn validate_probe(field: &str, probe: &Probe, causes: &mut Causes) {
     let handlers = [probe.http_get.is_some(), probe.tcp_socket.is_some(), probe.exec.is_some(), probe.guest_agent_ping.is_some()];
     match handlers.iter().filter(|h| **h).count() {
         0 => {
             let message = format!("either {field}.tcpSocket, {field}.exec or {field}.httpGet must be set if a {field} is specified");
-            causes.required(&field, message);
+            causes.required(field, message);
         }
         1 => {}
-        _ => causes.invalid(&field, format!("{field} must have exactly one probe type set")),
+        _ => causes.invalid(field, format!("{field} must have exactly one probe type set")),
     }
-    let pod_network = cx.spec.networks.iter().any(|n| n.pod.is_some());
+}
+
+/// P3, P4: probes over the network, of a guest without a pod network.
+fn reaches_no_guest(field: &str, probe: &Probe, causes: &mut Causes) {
     for (handler, set) in [("httpGet", probe.http_get.is_some()), ("tcpSocket", probe.tcp_socket.is_some())] {
-        if set && !pod_network {
+        if set {
             let at = format!("{field}.{handler}");
             let message = format!("{at} is only allowed if the Pod Network is attached");
             causes.invalid(at, message);

@@ -1,5 +1,7 @@
 //! Disks, boot loader and kernel boot (spec/admission.md §5.7). The doubled paths are upstream's.
 
+use std::collections::BTreeMap;
+
 use api::v1::{BlockSize, Disk, Firmware};
 
 use super::spec::SpecContext;
@@ -19,13 +21,19 @@ pub(super) fn target(disk: &Disk) -> Option<(&'static str, &str)> {
 
 /// ST1-ST23 on the disks of that path.
 pub(super) fn validate(base: &str, disks: &[Disk], causes: &mut Causes) {
+    let mut named: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (i, disk) in disks.iter().enumerate() {
         let field = format!("{base}[{i}]");
-        for (j, other) in disks.iter().enumerate().take(i) {
-            if other.name == disk.name {
-                causes.invalid(format!("{field}.name"), format!("{field} and {base}[{j}] must not have the same Name."));
+        let earlier = named.entry(&disk.name).or_default();
+        for (n, j) in earlier.iter().enumerate() {
+            if causes.is_full() {
+                // One cause for each pair: there may be more of them than anybody has time for.
+                causes.count(earlier.len() - n);
+                break;
             }
+            causes.invalid(format!("{field}.name"), format!("{field} and {base}[{j}] must not have the same Name."));
         }
+        earlier.push(i);
         let targets = [disk.disk.is_some(), disk.lun.is_some(), disk.cdrom.is_some()];
         if targets.iter().filter(|t| **t).count() > 1 {
             causes.invalid(&field, format!("{field} can only have a single target type defined"));
@@ -95,7 +103,7 @@ fn serial(field: &str, disk: &Disk, causes: &mut Causes) {
         let message = format!("{field} must be made up of the following characters [A-Za-z0-9_.+-], if specified");
         causes.invalid(format!("{field}.serial"), message);
     }
-    if serial.len() > 256 {
+    if serial.chars().count() > 256 {
         causes.invalid(format!("{field}.serial"), format!("{field} must be less than or equal to 256 in length, if specified"));
     }
 }
@@ -114,7 +122,7 @@ fn modes(base: &str, i: usize, disk: &Disk, causes: &mut Causes) {
     }
     if let Some(policy) = disk.error_policy.as_deref().filter(|p| !["stop", "ignore", "report", "enospace"].contains(p)) {
         let at = format!("{field}.errorPolicy");
-        let message = format!("{at} has invalid value {policy:?}");
+        let message = format!("{at} has invalid value \"{policy}\"");
         causes.invalid(at, message);
     }
 }

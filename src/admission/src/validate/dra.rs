@@ -1,6 +1,6 @@
 //! Resource claims and the devices that use them (spec/admission.md §5.5).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::spec::SpecContext;
 use crate::{CauseKind, Causes, text};
@@ -11,31 +11,37 @@ struct Device<'a> {
     claim: Option<(&'a str, &'a str)>,
 }
 
+/// Pairs of claim and request, with the index of the first device that uses each.
+type Pairs = BTreeMap<String, usize>;
+
+/// What valid devices of a kind use.
+#[derive(Default)]
+struct Used {
+    claims: BTreeSet<String>,
+    pairs: Pairs,
+}
+
 /// D1-D16.
 pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
     claims(cx, causes);
     let devices = &cx.spec.domain.devices;
-    let device = |name: &'_ Option<String>, claim: &'_ Option<String>, request: &'_ Option<String>| -> (String, Option<(String, String)>) {
-        let text = |v: &Option<String>| v.clone().unwrap_or_default();
-        let claimed = claim.is_some() || request.is_some();
-        (text(name), claimed.then(|| (text(claim), text(request))))
-    };
     let gpus: Vec<_> = devices.gpus.iter().map(|g| device(&g.device_name, &g.claim_name, &g.request_name)).collect();
     let hosts: Vec<_> = devices.host_devices.iter().map(|h| device(&h.device_name, &h.claim_name, &h.request_name)).collect();
-    list(cx, "gpus", "GPU", "GPUsWithDRA", &borrow(&gpus), causes);
-    list(cx, "hostDevices", "HostDevice", "HostDevicesWithDRA", &borrow(&hosts), causes);
-    shared(cx, &borrow(&gpus), &borrow(&hosts), causes);
+    let by_gpus = list(cx, "gpus", "GPU", "GPUsWithDRA", &gpus, causes);
+    let by_hosts = list(cx, "hostDevices", "HostDevice", "HostDevicesWithDRA", &hosts, causes);
+    shared(cx, &by_gpus.pairs, &by_hosts.pairs, causes);
     let declared: BTreeSet<&str> = cx.spec.resource_claims.iter().map(|c| c.name.as_str()).collect();
-    let used = gpus.iter().chain(&hosts).filter_map(|(_, c)| c.as_ref()).map(|(claim, _)| claim.as_str());
-    if used.filter(|c| !c.is_empty()).any(|c| !declared.contains(c)) {
+    if by_gpus.claims.union(&by_hosts.claims).any(|c| !declared.contains(c.as_str())) {
         let message =
             "vmi.spec.resourceClaims must specify all claims used in vmi.spec.domain.devices.gpus and vmi.spec.domain.devices.hostDevices";
         causes.invalid(cx.at("resourceClaims"), message);
     }
 }
 
-fn borrow(list: &[(String, Option<(String, String)>)]) -> Vec<Device<'_>> {
-    list.iter().map(|(name, claim)| Device { device_name: name, claim: claim.as_ref().map(|(c, r)| (c.as_str(), r.as_str())) }).collect()
+fn device<'a>(name: &'a Option<String>, claim: &'a Option<String>, request: &'a Option<String>) -> Device<'a> {
+    let text = |v: &'a Option<String>| v.as_deref().unwrap_or_default();
+    let claimed = claim.is_some() || request.is_some();
+    Device { device_name: text(name), claim: claimed.then(|| (text(claim), text(request))) }
 }
 
 /// D1-D7.
@@ -48,16 +54,17 @@ fn claims(cx: &SpecContext<'_>, causes: &mut Causes) {
             causes.required(&field, format!("{field} is a required field"));
         } else if !seen.insert(&claim.name) {
             causes.duplicate(&field, format!("duplicate resourceClaims name {:?}", claim.name));
-        }
-        let errors = text::dns_label(&claim.name);
-        if !claim.name.is_empty() && !errors.is_empty() {
-            causes.invalid(&field, format!("{field} does not conform to the kubernetes DNS_LABEL rules: {}", errors.join(", ")));
+        } else {
+            let errors = text::dns_label(&claim.name);
+            if !errors.is_empty() {
+                causes.invalid(&field, format!("{field} does not conform to the kubernetes DNS_LABEL rules: {}", errors.join(", ")));
+            }
         }
         match (&claim.resource_claim_name, &claim.resource_claim_template_name) {
             (Some(_), Some(_)) => {
-                causes.invalid(&base, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified");
+                causes.invalid(&base, "at most one of resourceClaimName or resourceClaimTemplateName may be specified");
             }
-            (None, None) => causes.invalid(&base, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"),
+            (None, None) => causes.invalid(&base, "must specify one of: resourceClaimName, resourceClaimTemplateName"),
             _ => {}
         }
         for (name, value) in
@@ -71,32 +78,30 @@ fn claims(cx: &SpecContext<'_>, causes: &mut Causes) {
 }
 
 /// D8-D14.
-fn list(cx: &SpecContext<'_>, name: &str, kind: &str, gate: &str, devices: &[Device<'_>], causes: &mut Causes) {
+fn list(cx: &SpecContext<'_>, name: &str, kind: &str, gate: &str, devices: &[Device<'_>], causes: &mut Causes) -> Used {
     let field = cx.domain(&format!("devices.{name}"));
     let path = format!("vmi.spec.domain.devices.{name}");
-    let dra = |d: &&Device<'_>| d.device_name.is_empty() && d.claim.is_some();
-    let claimed = devices.iter().filter(dra).count();
+    let dra = |d: &Device<'_>| d.device_name.is_empty() && d.claim.is_some();
+    let claimed = devices.iter().filter(|d| dra(d)).count();
     if kind == "GPU" && claimed > 0 && claimed < devices.len() {
-        causes.invalid(field, format!("{path} contains both DRA and non-DRA GPUs; only one type of GPU is supported"));
-        return;
+        causes.invalid(field, format!("{path} contains both DRA and non-DRA {kind}s; each {kind} must be either DRA or non-DRA"));
+        return Used::default();
     }
-    if devices.iter().any(|d| d.device_name.is_empty() && d.claim.is_none()) {
-        let message = format!(
-            "{path} contains {kind}s without deviceName or claimRequest; each {kind} must specify either deviceName or claimRequest"
-        );
-        causes.required(&field, message);
+    for device in devices.iter().filter(|d| !dra(d)) {
+        if device.device_name.is_empty() {
+            let message = format!(
+                "{path} contains {kind}s without deviceName or claimRequest; each {kind} must specify either a deviceName or a claimRequest"
+            );
+            causes.required(&field, message);
+        } else if device.claim.is_some() {
+            causes.invalid(&field, format!("{path} contains {kind}s with both deviceName and claimRequest"));
+        }
     }
-    if devices.iter().any(|d| !d.device_name.is_empty() && d.claim.is_some()) {
-        causes.invalid(&field, format!("{path} contains {kind}s with both deviceName and claimRequest"));
-    }
-    if claimed == 0 {
-        return;
-    }
-    if !cx.config.gate(gate) {
+    if claimed > 0 && !cx.config.gate(gate) {
         causes.invalid(field, format!("{path} contains DRA enabled {kind}s but feature gate is not enabled"));
-        return;
+        return Used::default();
     }
-    let mut seen = BTreeSet::new();
+    let mut used = Used::default();
     for (i, device) in devices.iter().enumerate() {
         let Some((claim, request)) = device.claim.filter(|_| device.device_name.is_empty()) else { continue };
         if claim.is_empty() {
@@ -105,37 +110,51 @@ fn list(cx: &SpecContext<'_>, name: &str, kind: &str, gate: &str, devices: &[Dev
         if request.is_empty() {
             causes.required(format!("{field}[{i}].requestName"), format!("requestName is required for DRA {kind}"));
         }
-        if !claim.is_empty() && !request.is_empty() && !seen.insert((claim, request)) {
-            causes.duplicate(format!("{field}[{i}]"), format!("duplicate claimName/requestName pair \"{claim}/{request}\""));
+        if claim.is_empty() || request.is_empty() {
+            continue;
+        }
+        used.claims.insert(claim.to_owned());
+        let key = format!("{claim}/{request}");
+        if used.pairs.contains_key(&key) {
+            causes.duplicate(format!("{field}[{i}]"), format!("duplicate claimName/requestName pair {key:?}"));
+        } else {
+            used.pairs.insert(key, i);
+        }
+    }
+    used
+}
+
+/// D15: no pair is used by two kinds of device.
+fn shared(cx: &SpecContext<'_>, gpus: &Pairs, hosts: &Pairs, causes: &mut Causes) {
+    let networks = if cx.config.gate("NetworkDevicesWithDRA") { network_pairs(cx) } else { Pairs::new() };
+    let mut owners: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+    for (kind, base, pairs) in [
+        ("GPUs", cx.domain("devices.gpus"), gpus),
+        ("HostDevices", cx.domain("devices.hostDevices"), hosts),
+        ("Networks", cx.at("networks"), &networks),
+    ] {
+        for (key, i) in pairs {
+            if let Some((owner, j)) = owners.get(key.as_str()) {
+                let message = format!("duplicate claimName/requestName pair {key:?} between {owner}[{j}] and {kind}[{i}]");
+                causes.add(CauseKind::Duplicate, format!("{base}[{i}]"), message);
+            } else {
+                owners.insert(key, (kind, *i));
+            }
         }
     }
 }
 
-/// D15: no pair is used by two kinds of device.
-fn shared(cx: &SpecContext<'_>, gpus: &[Device<'_>], hosts: &[Device<'_>], causes: &mut Causes) {
-    let mut owners: Vec<(String, &str, usize)> = Vec::new();
-    let mut take =
-        |key: String, kind: &'static str, i: usize, field: String| match owners.iter().find(|(k, of, _)| *k == key && *of != kind) {
-            Some((_, of, j)) => {
-                let message = format!("duplicate claimName/requestName pair {key:?} between {of}[{j}] and {kind}[{i}]");
-                causes.add(CauseKind::Duplicate, field, message);
-            }
-            None => owners.push((key, kind, i)),
-        };
-    for (kind, name, devices) in [("GPUs", "gpus", gpus), ("HostDevices", "hostDevices", hosts)] {
-        for (i, device) in devices.iter().enumerate() {
-            if let Some((claim, request)) = device.claim {
-                take(format!("{claim}/{request}"), kind, i, cx.domain(&format!("devices.{name}[{i}]")));
-            }
+/// The pairs networks use.
+pub(super) fn network_pairs(cx: &SpecContext<'_>) -> Pairs {
+    let mut pairs = Pairs::new();
+    for (i, network) in cx.spec.networks.iter().enumerate() {
+        let Some(claim) = &network.resource_claim else { continue };
+        if let (Some(name), Some(request)) = (&claim.claim_name, &claim.request_name)
+            && !name.is_empty()
+            && !request.is_empty()
+        {
+            pairs.entry(format!("{name}/{request}")).or_insert(i);
         }
     }
-    if cx.config.gate("NetworkDevicesWithDRA") {
-        for (i, network) in cx.spec.networks.iter().enumerate() {
-            if let Some(claim) = &network.resource_claim {
-                let text = |v: &Option<String>| v.clone().unwrap_or_default();
-                let key = format!("{}/{}", text(&claim.claim_name), text(&claim.request_name));
-                take(key, "Networks", i, cx.at(&format!("networks[{i}]")));
-            }
-        }
-    }
+    pairs
 }

@@ -29,8 +29,10 @@ pub(super) fn utility_volumes(new: &VirtualMachineInstance, old: &VirtualMachine
         if let Some(j) = list.iter().take(i).position(|v| v.name == volume.name) {
             causes.duplicate(&name, format!("{at} and spec.utilityVolumes[{j}] must not have the same Name."));
         }
-        if let Some(j) = new.spec.volumes.iter().position(|v| v.name == volume.name) {
-            let message = format!("{at} conflicts with spec.volumes[{j}]. Volume names must be unique across volumes and utilityVolumes.");
+        if let Some(j) = new.spec.volumes.iter().rposition(|v| v.name == volume.name) {
+            let message = format!(
+                "{at} conflicts with spec.volumes[{j}]. UtilityVolume names must be unique across both volumes and utilityVolumes."
+            );
             causes.duplicate(&name, message);
         }
         if volume.claim_name.is_empty() {
@@ -38,11 +40,11 @@ pub(super) fn utility_volumes(new: &VirtualMachineInstance, old: &VirtualMachine
         }
     }
     causes.into_result()?;
-    let (permanent, _) = split(new, new);
+    if let Some(volume) = list.iter().find(|v| is_permanent(old, &v.name)) {
+        let message = format!("utility volume {} cannot be a permanent volume, utility volumes must always be hotplug", volume.name);
+        return refuse(message);
+    }
     for volume in list {
-        if permanent.contains_key(volume.name.as_str()) || is_permanent(new, &volume.name) {
-            return refuse(format!("utility volume {} cannot be a permanent volume", volume.name));
-        }
         if old.spec.utility_volumes.iter().any(|o| o.name == volume.name && !same(o, volume)) {
             return refuse(format!("utility volume {} has changed", volume.name));
         }
@@ -69,8 +71,8 @@ fn split<'a>(of: &'a VirtualMachineInstance, by: &VirtualMachineInstance) -> (By
 
 /// HS1-HS10.
 pub(super) fn storage(new: &VirtualMachineInstance, old: &VirtualMachineInstance, config: &ClusterConfig) -> Result<(), Denial> {
-    let names: BTreeSet<&str> = new.spec.volumes.iter().map(|v| v.name.as_str()).collect();
-    let declared = new.spec.volumes.iter().filter(|v| v.memory_dump.is_none()).count();
+    let names: BTreeSet<&str> = new.spec.volumes.iter().filter(|v| v.memory_dump.is_none()).map(|v| v.name.as_str()).collect();
+    let declared = names.len();
     let empty_drives = config.gate("DeclarativeHotplugVolumes");
     let devices = &new.spec.domain.devices;
     let required = devices.disks.iter().filter(|d| !(empty_drives && d.cdrom.is_some() && !names.contains(d.name.as_str()))).count()
@@ -78,8 +80,8 @@ pub(super) fn storage(new: &VirtualMachineInstance, old: &VirtualMachineInstance
     if declared != required {
         return refuse(format!("mismatch between volumes declared ({declared}) and required ({required})"));
     }
-    let (new_permanent, new_plugged) = split(new, new);
-    let (old_permanent, old_plugged) = split(old, new);
+    let (new_permanent, new_plugged) = split(new, old);
+    let (old_permanent, old_plugged) = split(old, old);
     let migrated: BTreeSet<&str> = new.status.iter().flat_map(|s| &s.migrated_volumes).map(|m| m.volume_name.as_str()).collect();
     let disks = |v: &'_ VirtualMachineInstance| -> BTreeMap<String, Disk> {
         v.spec.domain.devices.disks.iter().map(|d| (d.name.clone(), d.clone())).collect()
@@ -92,7 +94,10 @@ pub(super) fn storage(new: &VirtualMachineInstance, old: &VirtualMachineInstance
         let Some(before) = old_permanent.get(name) else {
             return refuse(format!("permanent volume {name}, not found"));
         };
-        if !same(volume, before) && !migrated.contains(name) {
+        if migrated.contains(name) {
+            continue;
+        }
+        if !same(volume, before) {
             return refuse(format!("permanent volume {name}, changed"));
         }
         if !same(&new_disks.get(*name), &old_disks.get(*name)) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::config::{ClusterConfig, Maturity, gates};
+use api::config::{Maturity, gates};
 use api::v1::values::kubevirt_phase;
 use api::v1::{KubeVirt, KubeVirtConfiguration, KubeVirtSelfSignConfiguration};
 
@@ -10,8 +10,16 @@ use super::migration::DOWNTIME_GATES;
 use super::same;
 use crate::{CauseKind, Causes, Denial};
 
-/// TLS cipher suites Go knows, TLS 1.3's included.
+/// TLS cipher suites Go knows, TLS 1.3's and the insecure ones included.
 const CIPHERS: &[&str] = &[
+    "TLS_RSA_WITH_RC4_128_SHA",
+    "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA",
+    "TLS_ECDHE_RSA_WITH_RC4_128_SHA",
+    "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
     "TLS_RSA_WITH_AES_128_CBC_SHA",
     "TLS_RSA_WITH_AES_256_CBC_SHA",
     "TLS_RSA_WITH_AES_128_GCM_SHA256",
@@ -40,7 +48,6 @@ const DAY: f64 = 86_400.0;
 /// Every rule that is broken.
 pub fn validate_kubevirt_update(new: &KubeVirt, old: &KubeVirt) -> Result<Vec<String>, Denial> {
     let mut causes = Causes::default();
-    let config = ClusterConfig::from_kubevirt(Some(new));
     let configuration = new.spec.configuration.as_deref().cloned().unwrap_or_default();
     let before = old.spec.configuration.as_deref().cloned().unwrap_or_default();
     for patch in new.spec.customize_components.iter().flat_map(|c| &c.patches) {
@@ -50,10 +57,10 @@ pub fn validate_kubevirt_update(new: &KubeVirt, old: &KubeVirt) -> Result<Vec<St
     }
     let certificates = new.spec.certificate_rotate_strategy.as_ref().and_then(|s| s.self_signed.as_deref());
     if let Some(self_signed) = certificates {
-        rotation(self_signed, &mut causes);
+        rotation(self_signed, &mut causes)?;
     }
     overhead_ratio(&configuration, &mut causes);
-    gated(&configuration, &before, &config, &mut causes);
+    gated(&configuration, &before, &mut causes);
     tls(&configuration, &before, &mut causes);
     seccomp(&configuration, &before, &mut causes);
     if new.spec.infra.as_ref().and_then(|i| i.replicas) == Some(0) {
@@ -67,19 +74,19 @@ pub fn validate_kubevirt_update(new: &KubeVirt, old: &KubeVirt) -> Result<Vec<St
 }
 
 /// KV2-KV5. The deprecated fields win over the new ones.
-fn rotation(s: &KubeVirtSelfSignConfiguration, causes: &mut Causes) {
+fn rotation(s: &KubeVirtSelfSignConfiguration, causes: &mut Causes) -> Result<(), Denial> {
     let old_fields = [&s.ca_rotate_interval, &s.cert_rotate_interval, &s.ca_overlap_interval];
     if old_fields.iter().any(|f| f.is_some()) && (s.ca.is_some() || s.server.is_some()) {
         let message = "caRotateInterval, certRotateInterval and caOverlapInterval are deprecated and conflict with CertConfig defined rotation parameters";
         causes.not_supported("", message);
     }
-    let seconds = |text: Option<&String>| text.and_then(|t| duration(t));
     let ca = s.ca.clone().unwrap_or_default();
     let server = s.server.clone().unwrap_or_default();
-    let ca_duration = seconds(s.ca_rotate_interval.as_ref()).or_else(|| seconds(ca.duration.as_ref())).unwrap_or(7.0 * DAY);
-    let ca_renew = seconds(s.ca_overlap_interval.as_ref()).or_else(|| seconds(ca.renew_before.as_ref())).unwrap_or(ca_duration * 0.2);
-    let duration = seconds(s.cert_rotate_interval.as_ref()).or_else(|| seconds(server.duration.as_ref())).unwrap_or(DAY);
-    let renew = seconds(server.renew_before.as_ref()).unwrap_or(duration * 0.2);
+    let seconds = |texts: [Option<&String>; 2]| texts.into_iter().flatten().next().map(|t| seconds(t)).transpose();
+    let ca_duration = seconds([s.ca_rotate_interval.as_ref(), ca.duration.as_ref()])?.unwrap_or(7.0 * DAY);
+    let ca_renew = seconds([s.ca_overlap_interval.as_ref(), ca.renew_before.as_ref()])?.unwrap_or(ca_duration * 0.2);
+    let duration = seconds([s.cert_rotate_interval.as_ref(), server.duration.as_ref()])?.unwrap_or(DAY);
+    let renew = seconds([server.renew_before.as_ref(), None])?.unwrap_or(duration * 0.2);
     let base = "spec.certificateRotationStrategy.selfSigned";
     if ca_duration < ca_renew {
         causes.invalid("", format!("CA RenewBefore cannot exceed Duration ({base}.ca.duration < {base}.ca.renewBefore)"));
@@ -90,39 +97,59 @@ fn rotation(s: &KubeVirtSelfSignConfiguration, causes: &mut Causes) {
     if duration > ca_duration {
         causes.invalid("", format!("Certificate duration cannot exceed CA ({base}.server.duration > {base}.ca.duration)"));
     }
+    Ok(())
 }
 
 /// Seconds of a Go duration, for example `1h30m`.
-fn duration(text: &str) -> Option<f64> {
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    let mut total = 0.0;
+///
+/// # Errors
+/// It is none, in the words of Go's decoder.
+fn seconds(text: &str) -> Result<f64, Denial> {
+    let refuse = |what: String| Denial::bad_request(format!("time: {what} duration {text:?}"));
+    let invalid = || refuse("invalid".to_owned());
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
     if rest == "0" {
-        return Some(0.0);
+        return Ok(0.0);
     }
+    if rest.is_empty() {
+        return Err(invalid());
+    }
+    let mut total = 0.0;
     while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, tail) = rest.split_at(end);
+        let number: f64 = number.parse().map_err(|_| invalid())?;
         let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, next) = tail.split_at(unit_end);
         let scale = match unit {
+            "" => return Err(refuse("missing unit in".to_owned())),
             "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
+            "us" | "µs" | "μs" => 1e-6,
             "ms" => 1e-3,
             "s" => 1.0,
             "m" => 60.0,
             "h" => 3600.0,
-            _ => return None,
+            unit => return Err(refuse(format!("unknown unit {unit:?} in"))),
         };
-        total += number.parse::<f64>().ok()? * scale;
+        total += number * scale;
         rest = next;
     }
-    Some(total)
+    Ok(sign * total)
 }
 
 /// KV6, KV7.
 fn overhead_ratio(configuration: &KubeVirtConfiguration, causes: &mut Causes) {
     let Some(ratio) = configuration.additional_guest_memory_overhead_ratio.as_deref() else { return };
-    match ratio.parse::<f64>() {
+    let parsed = ratio.parse::<f64>();
+    let far = parsed.as_ref().is_ok_and(|n| n.is_infinite()) && ratio.contains(|c: char| c.is_ascii_digit());
+    match parsed {
+        _ if far => {
+            let error = format!("strconv.ParseFloat: parsing {ratio:?}: value out of range");
+            causes.not_supported("", format!("ratio provided, {ratio}, cannot be parsed into float: {error}"));
+        }
         Err(_) => {
             let error = format!("strconv.ParseFloat: parsing {ratio:?}: invalid syntax");
             causes.not_supported("", format!("ratio provided, {ratio}, cannot be parsed into float: {error}"));
@@ -133,19 +160,34 @@ fn overhead_ratio(configuration: &KubeVirtConfiguration, causes: &mut Causes) {
 }
 
 /// KV8-KV10: settings that need a gate.
-fn gated(new: &KubeVirtConfiguration, old: &KubeVirtConfiguration, config: &ClusterConfig, causes: &mut Causes) {
-    if new.virt_template_deployment.as_ref().and_then(|d| d.enabled) == Some(true) && !config.gate("Template") {
+fn gated(new: &KubeVirtConfiguration, old: &KubeVirtConfiguration, causes: &mut Causes) {
+    let gate = |name: &str| enabled(name, new);
+    if new.virt_template_deployment.as_ref().and_then(|d| d.enabled) == Some(true) && !gate("Template") {
         let message = "VirtTemplateDeployment cannot be enabled without enabling the Template feature gate";
         causes.invalid("spec.configuration.virtTemplateDeployment.enabled", message);
     }
     let aggregation = new.role_aggregation_strategy.as_deref().unwrap_or("AggregateToDefault");
-    if aggregation != "AggregateToDefault" && !config.gate("OptOutRoleAggregation") {
+    if aggregation != "AggregateToDefault" && !gate("OptOutRoleAggregation") {
         let message = "RoleAggregationStrategy cannot be set to Manual without enabling the OptOutRoleAggregation feature gate";
         causes.invalid("spec.configuration.roleAggregationStrategy", message);
     }
     let downtime = |c: &KubeVirtConfiguration| c.migrations.as_ref().and_then(|m| m.max_downtime_ms);
-    if downtime(new) != downtime(old) && !config.gate("MigrationStallDetection") && !config.gate("MigrationDowntimeTuning") {
+    let changed = downtime(new).is_some() && downtime(new) != downtime(old);
+    if changed && !gate("MigrationStallDetection") && !gate("MigrationDowntimeTuning") {
         causes.invalid("spec.configuration.migrationConfiguration.maxDowntimeMs", DOWNTIME_GATES);
+    }
+}
+
+/// Whether a configuration, taken alone, switches a gate on.
+fn enabled(gate: &str, configuration: &KubeVirtConfiguration) -> bool {
+    let developer = configuration.developer_configuration.as_deref().cloned().unwrap_or_default();
+    let listed = |list: &[String]| list.iter().any(|g| g == gate);
+    match gates::maturity(gate) {
+        None => false,
+        Some(Maturity::GeneralAvailability) => true,
+        _ if listed(&developer.feature_gates) => true,
+        _ if listed(&developer.disabled_feature_gates) => false,
+        Some(maturity) => maturity == Maturity::Beta,
     }
 }
 
@@ -157,9 +199,12 @@ fn tls(new: &KubeVirtConfiguration, old: &KubeVirtConfiguration, causes: &mut Ca
     let Some(tls) = &new.tls_configuration else { return };
     let field = "spec.configuration.tlsConfiguration.ciphers";
     let version = tls.min_tls_version.as_deref().unwrap_or_default();
-    if !tls.ciphers.is_empty() && ["", "VersionTLS13"].contains(&version) {
-        let message = "You cannot specify ciphers when spec.configuration.tlsConfiguration.minTLSVersion is empty or VersionTLS13";
-        causes.not_supported(field, message);
+    if ["", "VersionTLS13"].contains(&version) {
+        if !tls.ciphers.is_empty() {
+            let message = "You cannot specify ciphers when spec.configuration.tlsConfiguration.minTLSVersion is empty or VersionTLS13";
+            causes.not_supported(field, message);
+        }
+        return;
     }
     for (i, cipher) in tls.ciphers.iter().enumerate().filter(|(_, c)| !CIPHERS.contains(&c.as_str())) {
         causes.not_supported(format!("{field}#{i}"), format!("{cipher} is not a valid cipher"));
@@ -224,8 +269,9 @@ fn deprecations(configuration: &KubeVirtConfiguration) -> Vec<String> {
         if !devices.mediated_devices_types.is_empty() {
             warnings.push(format!("{base}.mediatedDevicesTypes is deprecated, use mediatedDeviceTypes"));
         }
-        if devices.node_mediated_device_types.iter().any(|n| !n.mediated_devices_types.is_empty()) {
-            warnings.push(format!("{base}.nodeMediatedDeviceTypes.mediatedDevicesTypes is deprecated, use mediatedDeviceTypes"));
+        for (i, _) in devices.node_mediated_device_types.iter().enumerate().filter(|(_, n)| !n.mediated_devices_types.is_empty()) {
+            let field = format!("{base}.nodeMediatedDeviceTypes[{i}].mediatedDevicesTypes");
+            warnings.push(format!("{field} is deprecated, use mediatedDeviceTypes"));
         }
     }
     if configuration.architecture_configuration.as_ref().is_some_and(|a| a.ppc64le.is_some()) {
@@ -283,13 +329,14 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("1h30m", Some(5400.0))]
-    #[case("168h", Some(604_800.0))]
-    #[case("500ms", Some(0.5))]
-    #[case("0", Some(0.0))]
-    #[case("5", None)]
-    #[case("soon", None)]
-    fn durations(#[case] text: &str, #[case] wanted: Option<f64>) {
-        assert_eq!(super::duration(text), wanted);
+    #[case("1h30m", Ok(5400.0))]
+    #[case("168h", Ok(604_800.0))]
+    #[case("-500ms", Ok(-0.5))]
+    #[case("0", Ok(0.0))]
+    #[case("5", Err("time: missing unit in duration \"5\""))]
+    #[case("5d", Err("time: unknown unit \"d\" in duration \"5d\""))]
+    #[case("soon", Err("time: invalid duration \"soon\""))]
+    fn durations(#[case] text: &str, #[case] wanted: Result<f64, &str>) {
+        assert_eq!(super::seconds(text).map_err(|d| d.message), wanted.map_err(str::to_owned));
     }
 }

@@ -5,7 +5,7 @@ use api::migrations::v1alpha1::MigrationPolicy;
 use api::names;
 use api::quantity;
 use api::v1::values::{migration_phase, vmi_condition, vmi_phase};
-use api::v1::{StallDetectorOptions, VirtualMachineInstance, VirtualMachineInstanceMigration};
+use api::v1::{ExperimentalMigrationOptions, StallDetectorOptions, VirtualMachineInstance, VirtualMachineInstanceMigration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::same;
@@ -127,36 +127,46 @@ pub fn validate_migration_policy(new: &MigrationPolicy, old: Option<&MigrationPo
     if spec.completion_timeout_per_gib.is_some_and(|n| n < 0) {
         causes.invalid("spec.completionTimeoutPerGiB", "must not be negative");
     }
-    if spec.bandwidth_per_migration.as_ref().is_some_and(|q| quantity::amount(q).sign() < 0) {
-        causes.invalid("spec.bandwidthPerMigration", "must not be negative");
-    }
     let (stall, tuning) = (config.gate("MigrationStallDetection"), config.gate("MigrationDowntimeTuning"));
     let downtime_changed = spec.max_downtime_ms.is_some() && before.and_then(|b| b.max_downtime_ms) != spec.max_downtime_ms;
     if downtime_changed && !stall && !tuning {
         causes.invalid("spec.maxDowntimeMs", DOWNTIME_GATES);
     }
-    let Some(experimental) = spec.experimental.as_deref() else { return causes.into_result() };
-    let experimental_before = before.and_then(|b| b.experimental.as_deref());
-    let tuning_changed = experimental.downtime_tuning.is_some()
-        && !same(&experimental_before.and_then(|e| e.downtime_tuning.clone()), &experimental.downtime_tuning);
+    if let Some(experimental) = spec.experimental.as_deref() {
+        validate_experimental(experimental, before.and_then(|b| b.experimental.as_deref()), (stall, tuning), &mut causes);
+    }
+    if spec.bandwidth_per_migration.as_ref().is_some_and(|q| quantity::amount(q).sign() < 0) {
+        causes.invalid("spec.bandwidthPerMigration", "must not be negative");
+    }
+    causes.into_result()
+}
+
+/// MP3-MP10; `stall` and `tuning` are the gates of the two ways to deal with slow migrations.
+fn validate_experimental(
+    experimental: &ExperimentalMigrationOptions,
+    before: Option<&ExperimentalMigrationOptions>,
+    (stall, tuning): (bool, bool),
+    causes: &mut Causes,
+) {
+    let tuning_changed =
+        experimental.downtime_tuning.is_some() && !same(&before.and_then(|e| e.downtime_tuning.clone()), &experimental.downtime_tuning);
     if tuning_changed && !tuning {
         let message = "experimental.downtimeTuning cannot be modified without enabling the MigrationDowntimeTuning feature gate";
         causes.invalid("spec.experimental.downtimeTuning", message);
     }
     if experimental.stall_detector.is_some() && experimental.downtime_tuning.is_some() {
-        let message = "stallDetector and downtimeTuning are mutually exclusive; stall detection manages its own downtime schedule";
+        let message = "experimental.stallDetector and experimental.downtimeTuning are mutually exclusive; the stall detection path manages its own downtime schedule";
         causes.invalid("spec.experimental", message);
     }
-    let stall_changed = experimental.stall_detector.is_some()
-        && !same(&experimental_before.and_then(|e| e.stall_detector.clone()), &experimental.stall_detector);
+    let stall_changed =
+        experimental.stall_detector.is_some() && !same(&before.and_then(|e| e.stall_detector.clone()), &experimental.stall_detector);
     if stall_changed && !stall {
         let message = "experimental.stallDetector cannot be modified without enabling the MigrationStallDetection feature gate";
         causes.invalid("spec.experimental.stallDetector", message);
     }
     if let Some(detector) = &experimental.stall_detector {
-        stall_detector(detector, &mut causes);
+        stall_detector(detector, causes);
     }
-    causes.into_result()
 }
 
 /// Who may change the longest pause.

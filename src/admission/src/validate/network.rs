@@ -1,10 +1,11 @@
 //! Interfaces and networks (spec/admission.md §5.4).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use api::v1::{Interface, Network, PortRange};
 
+use super::dra;
 use super::spec::SpecContext;
 use crate::{CauseKind, Causes, text};
 
@@ -48,9 +49,12 @@ pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
     pairs(cx, causes);
     for (i, interface) in cx.spec.domain.devices.interfaces.iter().enumerate() {
         let field = cx.domain(&format!("devices.interfaces[{i}]"));
+        if !text::is_interface_name(&interface.name) {
+            let message = "Network interface name can only contain alphabetical characters, numbers, dashes (-) or underscores (_)";
+            causes.invalid(format!("{field}.name"), message);
+        }
         addresses(&field, interface, causes);
-        let on_pod_network = cx.network(&interface.name).is_some_and(|n| n.pod.is_some());
-        ports(cx, &field, interface, on_pod_network, causes);
+        ports(cx, &field, interface, on_pod_network(cx, interface), causes);
         dhcp(cx, &field, interface, causes);
     }
 }
@@ -117,6 +121,8 @@ fn states(cx: &SpecContext<'_>, causes: &mut Causes) {
 /// N11-N16.
 fn bindings(cx: &SpecContext<'_>, causes: &mut Causes) {
     for (i, interface) in cx.spec.domain.devices.interfaces.iter().enumerate() {
+        let base = interface_at(cx, i);
+        let name = format!("{base}.name");
         let methods = [
             interface.bridge.is_some(),
             interface.masquerade.is_some(),
@@ -126,18 +132,14 @@ fn bindings(cx: &SpecContext<'_>, causes: &mut Causes) {
         ];
         if methods.iter().filter(|m| **m).count() != 1 {
             let message = format!("logical {} interface must have exactly one binding method or binding plugin", interface.name);
-            causes.invalid(interface_at(cx, i), message);
+            causes.invalid(&base, message);
         }
-    }
-    for (i, interface) in cx.spec.domain.devices.interfaces.iter().enumerate() {
-        let base = interface_at(cx, i);
-        let name = format!("{base}.name");
-        let on_pod = cx.network(&interface.name).is_some_and(|n| n.pod.is_some());
+        let on_pod = on_pod_network(cx, interface);
         if interface.masquerade.is_some() {
             if !on_pod {
                 causes.invalid(&name, "Masquerade interface only implemented with pod network");
             }
-            if on_pod && interface.mac_address.as_deref() == Some("02:00:00:00:00:00") {
+            if interface.mac_address.as_deref() == Some("02:00:00:00:00:00") {
                 let message = "The requested MAC address is reserved for the in-pod bridge. Please choose another one.";
                 causes.invalid(format!("{base}.macAddress"), message);
             }
@@ -154,6 +156,11 @@ fn bindings(cx: &SpecContext<'_>, causes: &mut Causes) {
             }
         }
     }
+}
+
+/// Whether an interface is on a pod network. Of networks with one name, the last counts.
+fn on_pod_network(cx: &SpecContext<'_>, interface: &Interface) -> bool {
+    cx.spec.networks.iter().rfind(|n| n.name == interface.name).is_some_and(|n| n.pod.is_some())
 }
 
 /// N17.
@@ -178,11 +185,11 @@ fn claims(cx: &SpecContext<'_>, causes: &mut Causes) {
         return;
     }
     if cx.spec.networks.iter().any(|n| n.multus.is_some()) {
-        causes.invalid(at, "mixing Multus and DRA networks in the same VMI is not supported");
+        causes.invalid(at, "mixing Multus and DRA resourceClaim networks in the same VMI is not supported");
         return;
     }
     let declared: BTreeSet<&str> = cx.spec.resource_claims.iter().map(|c| c.name.as_str()).collect();
-    let mut seen = BTreeSet::new();
+    let first = dra::network_pairs(cx);
     for (i, network) in cx.spec.networks.iter().enumerate() {
         let Some(claim) = &network.resource_claim else { continue };
         let field = format!("{at}[{i}]");
@@ -199,17 +206,21 @@ fn claims(cx: &SpecContext<'_>, causes: &mut Causes) {
         if request.is_empty() {
             causes.required(format!("{field}.resourceClaim.requestName"), "requestName is required for DRA network");
         }
-        if !name.is_empty() && !declared.contains(name) {
+        if name.is_empty() || request.is_empty() {
+            continue;
+        }
+        if !declared.contains(name) {
             let message = format!("network references resourceClaim {name:?} which is not defined in spec.resourceClaims");
             causes.add(CauseKind::NotFound, format!("{field}.resourceClaim.claimName"), message);
         }
-        if !name.is_empty() && !request.is_empty() && !seen.insert((name, request)) {
-            causes.duplicate(field, format!("duplicate claimName/requestName combination \"{name}/{request}\""));
+        let key = format!("{name}/{request}");
+        if first.get(&key).is_some_and(|j| *j != i) {
+            causes.duplicate(field, format!("duplicate claimName/requestName combination {key:?}"));
         }
     }
 }
 
-/// N25-N28: interfaces and networks belong together by name.
+/// N25-N27: interfaces and networks belong together by name.
 fn pairs(cx: &SpecContext<'_>, causes: &mut Causes) {
     let interfaces = &cx.spec.domain.devices.interfaces;
     for (i, network) in cx.spec.networks.iter().enumerate() {
@@ -230,10 +241,6 @@ fn pairs(cx: &SpecContext<'_>, causes: &mut Causes) {
         let field = format!("{}.name", interface_at(cx, i));
         if cx.network(&interface.name).is_none() {
             causes.invalid(&field, format!("{field} '{}' not found.", interface.name));
-        }
-        if !text::is_interface_name(&interface.name) {
-            let message = "Network interface name can only contain alphabetical characters, numbers, dashes (-) or underscores (_)";
-            causes.invalid(&field, message);
         }
     }
 }
@@ -264,14 +271,18 @@ fn ports(cx: &SpecContext<'_>, field: &str, interface: &Interface, on_pod_networ
         for (p, port) in interface.ports.iter().enumerate() {
             let at = format!("{field}.ports[{p}]");
             let name = port.name.as_deref().unwrap_or_default();
-            if !name.is_empty() {
-                if !names.insert(name) {
-                    causes.duplicate(format!("{at}.name"), format!("Duplicate name of the port: {name}"));
-                }
-                if !text::is_port_name(name) {
-                    causes.invalid(format!("{at}.name"), format!("Invalid name of the port: {name}"));
-                }
+            if name.is_empty() {
+                continue;
             }
+            if !names.insert(name) {
+                causes.duplicate(format!("{at}.name"), format!("Duplicate name of the port: {name}"));
+            }
+            if !text::is_port_name(name) {
+                causes.invalid(format!("{at}.name"), format!("Invalid name of the port: {name}"));
+            }
+        }
+        for (p, port) in interface.ports.iter().enumerate() {
+            let at = format!("{field}.ports[{p}]");
             if port.port == 0 {
                 causes.required(format!("{at}.port"), "Port field is mandatory.");
             } else if !(1..65536).contains(&port.port) {
@@ -287,7 +298,8 @@ fn ports(cx: &SpecContext<'_>, field: &str, interface: &Interface, on_pod_networ
     }
     let name = format!("{field}.name");
     if !cx.config.gate("PortRangesSpec") {
-        causes.invalid(&name, "portRanges specified but PortRangesSpec feature gate is not enabled");
+        causes.invalid(&name, "portRanges is specified on interface but the PortRangesSpec feature gate is not enabled");
+        return;
     }
     if !on_pod_network {
         return;
@@ -308,6 +320,7 @@ fn ranges(field: &str, ranges: &[PortRange], causes: &mut Causes) {
         return;
     }
     let is_port = |n: i32| (1..65536).contains(&n);
+    let mut by_protocol: BTreeMap<&str, Vec<(i32, i32)>> = BTreeMap::new();
     for (r, range) in ranges.iter().enumerate() {
         let at = format!("{field}[{r}]");
         if !["TCP", "UDP"].contains(&range.protocol.as_str()) {
@@ -318,11 +331,9 @@ fn ranges(field: &str, ranges: &[PortRange], causes: &mut Causes) {
             causes.invalid(format!("{at}.end"), "End must be a valid port number, 0 < x < 65536");
         } else if range.start > range.end {
             causes.invalid(format!("{at}.start"), "Start must be less than or equal to end");
+        } else {
+            by_protocol.entry(&range.protocol).or_default().push((range.start, range.end));
         }
-    }
-    let mut by_protocol: BTreeMap<&str, Vec<(i32, i32)>> = BTreeMap::new();
-    for range in ranges {
-        by_protocol.entry(&range.protocol).or_default().push((range.start, range.end));
     }
     for (protocol, mut list) in by_protocol {
         list.sort_unstable();
@@ -341,12 +352,21 @@ fn dhcp(cx: &SpecContext<'_>, field: &str, interface: &Interface, causes: &mut C
     if options.private_options.iter().any(|o| !seen.insert(o.option)) {
         causes.invalid(cx.base, "Found Duplicates: you have provided duplicate DHCPPrivateOptions");
     }
-    if options.private_options.iter().any(|o| !(224..=254).contains(&o.option)) {
+    for _ in options.private_options.iter().filter(|o| !(224..=254).contains(&o.option)) {
         causes.invalid(cx.base, "provided DHCPPrivateOptions are out of range, must be in range 224 to 254");
     }
     for (k, server) in options.ntp_servers.iter().enumerate() {
-        if server.parse::<Ipv4Addr>().is_err() {
+        if !is_ipv4(server) {
             causes.invalid(format!("{field}.dhcpOptions.ntpServers[{k}]"), "NTP servers must be a list of valid IPv4 addresses.");
         }
+    }
+}
+
+/// Whether Go reads a text as an IPv4 address; the IPv6 form of one counts.
+fn is_ipv4(text: &str) -> bool {
+    match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => true,
+        Ok(IpAddr::V6(address)) => address.to_ipv4_mapped().is_some(),
+        Err(_) => false,
     }
 }

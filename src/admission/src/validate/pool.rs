@@ -1,5 +1,7 @@
 //! Pools of virtual machines (spec/admission.md §8.2).
 
+use std::num::IntErrorKind;
+
 use api::config::ClusterConfig;
 use api::pool::v1beta1::{VirtualMachinePool, VirtualMachinePoolSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -27,11 +29,6 @@ pub fn validate_pool(
     let template = machine.template.spec.as_deref().cloned().unwrap_or_default();
     let base = format!("{TEMPLATE}.template.spec");
     let cx = SpecContext { base: &base, spec: &template, config };
-    if operation == Operation::Create {
-        let mut gone = Causes::default();
-        network::discontinued_gates(&cx, &mut gone);
-        gone.into_result()?;
-    }
     let meta = machine.template.metadata.as_deref().cloned().unwrap_or_default();
     let (labels, annotations) = (meta.labels.unwrap_or_default(), meta.annotations.unwrap_or_default());
     let meta_at = format!("{TEMPLATE}.template.metadata");
@@ -52,6 +49,9 @@ pub fn validate_pool(
     {
         causes.invalid("spec.selector", "selector is immutable after creation.");
     }
+    if operation == Operation::Create {
+        network::discontinued_gates(&cx, &mut causes);
+    }
     causes.into_result()
 }
 
@@ -63,8 +63,10 @@ fn max_unavailable(spec: &VirtualMachinePoolSpec, causes: &mut Causes) {
         Some(IntOrString::String(text)) => match text.strip_suffix('%') {
             None => causes.invalid(field, "maxUnavailable percentage must end with %"),
             Some(number) => match number.parse::<i64>() {
-                Err(_) => {
-                    let error = format!("strconv.Atoi: parsing {number:?}: invalid syntax");
+                Err(error) => {
+                    let far = matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow);
+                    let why = if far { "value out of range" } else { "invalid syntax" };
+                    let error = format!("strconv.Atoi: parsing {number:?}: {why}");
                     causes.invalid(field, format!("maxUnavailable percentage value {number:?} is invalid: {error}"));
                 }
                 Ok(n) if n <= 0 || n > 100 => {

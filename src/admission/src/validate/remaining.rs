@@ -1,7 +1,6 @@
 //! Eviction, devices, Grace, sound, and the rest of a specification's rules (spec/admission.md §5.9, §5.11).
 
 use api::names;
-use api::v1::PciHostDevice;
 
 use super::spec::SpecContext;
 use crate::{CauseKind, Causes, text};
@@ -34,52 +33,71 @@ pub(super) fn eviction_and_devices(cx: &SpecContext<'_>, causes: &mut Causes) {
     }
 }
 
-/// NVIDIA Grace GPUs, by PCI identifier.
-const GRACE: &[&str] = &["10DE:2342", "10DE:2348", "10DE:2941"];
+/// NVIDIA's PCI vendor.
+const NVIDIA: &str = "10DE";
 
-fn permitted<'a>(cx: &'a SpecContext<'_>, resource: &str) -> Option<&'a PciHostDevice> {
-    let permitted = cx.config.configuration().permitted_host_devices.as_ref()?;
-    permitted.pci_host_devices.iter().find(|d| d.resource_name == resource)
+/// NVIDIA Grace GPUs, by PCI device.
+const GRACE: &[&str] = &["2342", "2348", "2941"];
+
+/// What a permitted PCI device may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Selected {
+    /// A Grace GPU.
+    Grace,
+    /// Any device of NVIDIA's.
+    AnyOfNvidia,
+    Other,
 }
 
-/// The devices of a specification that permitted PCI devices back, with their field and selector.
-fn pci_devices<'a>(cx: &'a SpecContext<'_>) -> Vec<(String, &'a str, String)> {
+/// Reads `vendor:device`.
+fn selected(selector: &str) -> Selected {
+    let part = |text: &str| {
+        let text = text.trim().to_uppercase();
+        text.strip_prefix("0X").map(str::to_owned).unwrap_or(text)
+    };
+    match selector.split(':').map(part).collect::<Vec<_>>().as_slice() {
+        [vendor, device] if vendor == NVIDIA && device == "*" => Selected::AnyOfNvidia,
+        [vendor, device] if vendor == NVIDIA && GRACE.contains(&device.as_str()) => Selected::Grace,
+        _ => Selected::Other,
+    }
+}
+
+/// The devices of a specification that permitted PCI devices back, with their field and resource.
+fn pci_devices<'a>(cx: &'a SpecContext<'_>, wanted: Selected) -> Vec<(String, &'a str)> {
+    let permitted = cx.config.configuration().permitted_host_devices.as_ref().map(|p| p.pci_host_devices.as_slice()).unwrap_or_default();
+    let kind = |resource: &str| {
+        let found = permitted.iter().rfind(|d| d.resource_name == resource && !d.pci_vendor_selector.is_empty());
+        found.map(|d| selected(&d.pci_vendor_selector))
+    };
     let devices = &cx.spec.domain.devices;
     let gpus = devices.gpus.iter().enumerate().map(|(i, g)| ("gpus", i, g.device_name.as_deref()));
     let hosts = devices.host_devices.iter().enumerate().map(|(i, h)| ("hostDevices", i, h.device_name.as_deref()));
     gpus.chain(hosts)
         .filter_map(|(list, i, name)| {
-            let name = name?;
-            let selector = permitted(cx, name)?.pci_vendor_selector.to_uppercase();
-            Some((cx.domain(&format!("devices.{list}[{i}].deviceName")), name, selector))
+            let name = name.filter(|n| !n.is_empty())?;
+            (kind(name) == Some(wanted)).then(|| (cx.domain(&format!("devices.{list}[{i}].deviceName")), name))
         })
         .collect()
-}
-
-/// Whether a Grace GPU is passed through.
-fn has_grace_gpu(cx: &SpecContext<'_>) -> bool {
-    pci_devices(cx).iter().any(|(_, _, selector)| GRACE.contains(&selector.as_str()))
 }
 
 /// GR1-GR7.
 fn grace(cx: &SpecContext<'_>, causes: &mut Causes) {
     let gate = cx.config.gate("GraceIOVirtualization");
-    let mut found = false;
-    for (field, name, selector) in pci_devices(cx) {
-        if gate && selector == "10DE:*" {
+    if gate {
+        for (field, name) in pci_devices(cx, Selected::AnyOfNvidia) {
             let message = format!("GraceIOVirtualization requires an exact pciVendorSelector for NVIDIA PCI host device resource {name:?}");
             causes.invalid(field, message);
-        } else if GRACE.contains(&selector.as_str()) {
-            if !gate {
-                let message =
-                    format!("GraceIOVirtualization feature gate must be enabled for NVIDIA Grace GPU passthrough resource {name:?}");
-                causes.invalid(field, message);
-                return;
-            }
-            found = true;
         }
     }
-    if !found {
+    let found = pci_devices(cx, Selected::Grace);
+    if found.is_empty() {
+        return;
+    }
+    if !gate {
+        for (field, name) in found {
+            let message = format!("GraceIOVirtualization feature gate must be enabled for NVIDIA Grace GPU passthrough resource {name:?}");
+            causes.invalid(field, message);
+        }
         return;
     }
     if cx.architecture() != "arm64" {
@@ -107,7 +125,7 @@ pub(super) fn grace_annotations(
     annotations: &std::collections::BTreeMap<String, String>,
     causes: &mut Causes,
 ) {
-    if !has_grace_gpu(cx) {
+    if pci_devices(cx, Selected::Grace).is_empty() {
         return;
     }
     for (name, message) in [

@@ -15,11 +15,6 @@ pub fn validate_replicaset(rs: &VirtualMachineInstanceReplicaSet, operation: Ope
     let mut causes = Causes::default();
     let template = rs.spec.template.spec.as_deref().cloned().unwrap_or_default();
     let cx = SpecContext { base: "spec.template.spec", spec: &template, config };
-    if operation == Operation::Create {
-        let mut gone = Causes::default();
-        network::discontinued_gates(&cx, &mut gone);
-        gone.into_result()?;
-    }
     let meta = rs.spec.template.metadata.as_deref().cloned().unwrap_or_default();
     remaining::grace_annotations(&cx, "spec.template.metadata", &meta.annotations.unwrap_or_default(), &mut causes);
     causes.extend(validate_spec(&cx));
@@ -27,6 +22,9 @@ pub fn validate_replicaset(rs: &VirtualMachineInstanceReplicaSet, operation: Ope
         Err(error) => causes.invalid("spec.selector", error),
         Ok(false) => causes.invalid("spec.selector", "selector does not match labels."),
         Ok(true) => {}
+    }
+    if operation == Operation::Create {
+        network::discontinued_gates(&cx, &mut causes);
     }
     causes.into_result()
 }

@@ -1,8 +1,10 @@
 //! Snapshots and restores (spec/admission.md §10.1, §10.2).
 
 use api::config::ClusterConfig;
-use api::snapshot::v1beta1::{VirtualMachineRestore, VirtualMachineSnapshot, VirtualMachineSnapshotContent};
-use api::v1::{VirtualMachine, VirtualMachineSpec, VirtualMachineStatus};
+use api::snapshot::v1beta1::{
+    VirtualMachineRestore, VirtualMachineRestoreSpec, VirtualMachineSnapshot, VirtualMachineSnapshotContent, VolumeRestoreOverride,
+};
+use api::v1::{VirtualMachine, VirtualMachineSpec};
 use k8s_openapi::api::core::v1::TypedLocalObjectReference;
 
 use super::same;
@@ -66,15 +68,25 @@ pub fn validate_restore_create(restore: &VirtualMachineRestore, lookups: &Restor
     let spec = &restore.spec;
     is_machine("spec.target", &spec.target, &mut causes);
     if causes.0.is_empty() {
-        let mut found = Causes::default();
-        patches(&spec.patches, &mut found);
-        // Without a snapshot the controller waits for one, and nothing of the above is said.
+        // Without a snapshot the controller waits for one, and nothing of the first two rules is said.
         if let Some(snapshot) = &lookups.snapshot {
-            foreign_state(snapshot, lookups, &mut found)?;
-            causes.extend(found);
+            patches(&spec.patches, &mut causes);
+            foreign_state(snapshot, lookups, &mut causes)?;
         }
+        overrides(&spec.volume_restore_overrides, &mut causes);
+        policies(spec, &mut causes);
     }
-    for (i, change) in spec.volume_restore_overrides.iter().enumerate() {
+    let unfinished = |r: &&VirtualMachineRestore| r.status.as_ref().is_none_or(|s| s.complete != Some(true));
+    for other in lookups.restores.iter().filter(|r| same(&r.spec.target, &spec.target)).filter(unfinished) {
+        let name = other.metadata.name.as_deref().unwrap_or_default();
+        causes.invalid("spec.target", format!("VirtualMachineRestore {name:?} in progress"));
+    }
+    causes.into_result()
+}
+
+/// RE8, RE9.
+fn overrides(list: &[VolumeRestoreOverride], causes: &mut Causes) {
+    for (i, change) in list.iter().enumerate() {
         let at = format!("spec.volumeRestoreOverrides[{i}]");
         let empty = |v: &Option<String>| v.as_deref().unwrap_or_default().is_empty();
         if empty(&change.volume_name) {
@@ -84,28 +96,19 @@ pub fn validate_restore_create(restore: &VirtualMachineRestore, lookups: &Restor
             causes.required(at, "must provide at least one overriden field");
         }
     }
+}
+
+/// RE10, RE11.
+fn policies(spec: &VirtualMachineRestoreSpec, causes: &mut Causes) {
+    let volumes = ["InPlace", "RandomizeNames", "PrefixTargetName"];
     for (field, what, value, known) in [
-        (
-            "volumeRestorePolicy",
-            "volume restore policy",
-            &spec.volume_restore_policy,
-            ["InPlace", "RandomizeNames", "PrefixTargetName"].as_slice(),
-        ),
+        ("volumeRestorePolicy", "volume restore policy", &spec.volume_restore_policy, volumes.as_slice()),
         ("volumeOwnershipPolicy", "volume ownership policy", &spec.volume_ownership_policy, ["Vm", "None"].as_slice()),
     ] {
         if let Some(value) = value.as_deref().filter(|v| !known.contains(v)) {
-            causes.invalid(format!("spec.{field}"), format!("{what} {value:?} doesn't exist"));
+            causes.invalid(format!("spec.{field}"), format!("{what} \"{value}\" doesn't exist"));
         }
     }
-    let busy = lookups.restores.iter().find(|r| {
-        let done = r.status.as_ref().is_some_and(|s| s.complete == Some(true));
-        r.metadata.name != restore.metadata.name && same(&r.spec.target, &spec.target) && !done
-    });
-    if let Some(other) = busy {
-        let name = other.metadata.name.as_deref().unwrap_or_default();
-        causes.invalid("spec.target", format!("VirtualMachineRestore {name:?} in progress"));
-    }
-    causes.into_result()
 }
 
 /// RE13.
@@ -126,10 +129,9 @@ fn patches(patches: &[String], causes: &mut Causes) {
                 causes.invalid("spec.patches", message);
                 continue;
             };
-            let key = key.trim().trim_matches('"');
-            let value = value.trim().trim_matches('"');
-            let allowed = ["/spec/", "/metadata/labels/", "/metadata/annotations/"].iter().any(|p| value.starts_with(p));
-            if key == "path" && !allowed {
+            let (key, value) = (key.trim(), value.trim());
+            let allowed = ["\"/spec/", "\"/metadata/labels/", "\"/metadata/annotations/"].iter().any(|p| value.starts_with(p));
+            if key == "\"path\"" && !allowed {
                 causes.invalid("spec.patches", format!("patching is valid only for elements under /spec/ only: {piece}"));
             }
         }
@@ -139,13 +141,13 @@ fn patches(patches: &[String], causes: &mut Causes) {
 /// RE7: state kept in claims cannot go to another machine.
 fn foreign_state(snapshot: &VirtualMachineSnapshot, lookups: &RestoreLookups, causes: &mut Causes) -> Result<(), Denial> {
     let status = snapshot.status.clone().unwrap_or_default();
-    let uid = lookups.target.as_ref().and_then(|t| t.metadata.uid.clone());
-    if uid.is_some() && uid == status.source_uid {
+    if let Some(target) = &lookups.target
+        && status.source_uid.as_ref().is_none_or(|uid| target.metadata.uid.as_ref() == Some(uid))
+    {
         return Ok(());
     }
-    let Some(name) = status.virtual_machine_snapshot_content_name.filter(|n| !n.is_empty()) else {
-        let snapshot = snapshot.metadata.name.as_deref().unwrap_or_default();
-        return Err(Denial::bad_request(format!("snapshot {snapshot} has no content name")));
+    let Some(name) = status.virtual_machine_snapshot_content_name else {
+        return Err(Denial::bad_request("snapshot content name is nil in vmSnapshot status"));
     };
     let Some(content) = &lookups.content else {
         let message = format!("virtualmachinesnapshotcontents.snapshot.kubevirt.io {name:?} not found");
@@ -154,17 +156,16 @@ fn foreign_state(snapshot: &VirtualMachineSnapshot, lookups: &RestoreLookups, ca
     let Some(machine) = &content.spec.source.virtual_machine else {
         return Err(Denial::bad_request("unexpected snapshot source"));
     };
-    if keeps_state(machine.spec.as_deref(), machine.status.as_deref()) {
-        let message = "Restore to a different VM is not supported when using backend storage";
+    if keeps_state(machine.spec.as_deref()) {
+        let message = "Restore to a different VM is not supported when snapshotted VM has backend storage (persistent TPM or EFI)";
         causes.invalid("spec", message);
     }
     Ok(())
 }
 
-fn keeps_state(spec: Option<&VirtualMachineSpec>, status: Option<&VirtualMachineStatus>) -> bool {
+fn keeps_state(spec: Option<&VirtualMachineSpec>) -> bool {
     let domain = spec.and_then(|s| s.template.spec.as_deref()).map(|s| &s.domain);
-    let tpm = domain.and_then(|d| d.devices.tpm.as_ref()).is_some_and(|t| t.persistent == Some(true));
+    let tpm = domain.and_then(|d| d.devices.tpm.as_ref()).is_some_and(|t| t.enabled != Some(false) && t.persistent == Some(true));
     let efi = domain.and_then(|d| d.firmware.as_ref()?.bootloader.as_ref()?.efi.as_ref());
-    let tracked = status.and_then(|s| s.changed_block_tracking.as_ref()).is_some_and(|c| c.state == "Enabled");
-    tpm || efi.is_some_and(|e| e.persistent == Some(true)) || tracked
+    tpm || efi.is_some_and(|e| e.persistent == Some(true))
 }

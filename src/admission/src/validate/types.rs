@@ -4,7 +4,7 @@ use api::config::ClusterConfig;
 use api::instancetype::v1beta1::{VirtualMachineInstancetypeSpec, VirtualMachinePreferenceSpec};
 use api::plugin::v1alpha1::PluginSpec;
 
-use crate::{Causes, Denial, Operation};
+use crate::{Causes, Denial, Operation, text};
 
 /// IT1, IT2. Returns warnings.
 ///
@@ -21,7 +21,7 @@ pub fn validate_instancetype(spec: &VirtualMachineInstancetypeSpec) -> Result<Ve
         causes.invalid(field, format!("{field} and spec.memory.hugepages should not be requested together."));
     }
     causes.into_result()?;
-    let deprecated = "spec.launchSecurity is deprecated, please use preferredLaunchSecurity of a preference instead";
+    let deprecated = "launchSecurity is deprecated and will be removed in a future release. Use preference instead.";
     Ok(spec.launch_security.iter().map(|_| deprecated.to_owned()).collect())
 }
 
@@ -42,7 +42,7 @@ pub fn validate_preference(spec: &VirtualMachinePreferenceSpec) -> Result<Vec<St
     let Some(cpu) = &spec.cpu else { return Ok(Vec::new()) };
     let mut causes = Causes::default();
     let topology = cpu.preferred_cpu_topology.as_deref().unwrap_or_default();
-    let known = topology.is_empty() || TOPOLOGIES.iter().any(|(old, new)| topology == *old || topology == *new);
+    let known = cpu.preferred_cpu_topology.is_none() || TOPOLOGIES.iter().any(|(old, new)| topology == *old || topology == *new);
     if !known {
         causes.invalid("spec.cpu.preferredCPUTopology", format!("unknown preferredCPUTopology {topology}"));
     }
@@ -80,9 +80,8 @@ pub fn validate_plugin_create(spec: &PluginSpec, operation: Operation, config: &
     let mut causes = Causes::default();
     for (i, hook) in spec.domain_hooks.iter().enumerate() {
         let Some(path) = hook.sidecar.as_ref().map(|s| s.socket_path.as_str()) else { continue };
-        let clean = !path.contains("//") && !path.split('/').any(|p| p == ".." || p == ".");
-        if !clean {
-            let message = "socketPath must be a clean path without '..' or duplicate separators";
+        if text::clean_path(path) != path {
+            let message = "socketPath must be a clean path (no '..' segments or redundant separators)";
             causes.invalid(format!("spec.domainHooks[{i}].sidecar.socketPath"), message);
         }
     }

@@ -203,7 +203,8 @@ fn run_strategy_rules(base: &str, spec: &VirtualMachineSpec, config: &ClusterCon
         }
         let message =
             format!("Invalid RunStrategy ({strategy}), DecentralizedLiveMigration feature gate is not enabled in kubevirt resource");
-        causes.invalid(&field, message);
+        causes.invalid(field, message);
+        return;
     }
     let known = [run_strategy::HALTED, run_strategy::MANUAL, run_strategy::ALWAYS, run_strategy::RERUN_ON_FAILURE, run_strategy::ONCE];
     if !known.contains(&strategy) {
@@ -296,9 +297,10 @@ fn locks(review: &VmReview<'_>) -> Result<(), Denial> {
 
 /// The run strategy, with the deprecated `running` translated.
 fn effective_strategy(vm: &VirtualMachine) -> &str {
-    match vm.spec.running {
-        Some(true) => run_strategy::ALWAYS,
-        Some(false) => run_strategy::HALTED,
-        None => vm.spec.run_strategy.as_deref().unwrap_or(run_strategy::HALTED),
+    match (vm.spec.running, vm.spec.run_strategy.as_deref()) {
+        (Some(_), Some(_)) => "Unknown",
+        (Some(true), None) => run_strategy::ALWAYS,
+        (Some(false), None) => run_strategy::HALTED,
+        (None, strategy) => strategy.unwrap_or(run_strategy::HALTED),
     }
 }

@@ -38,30 +38,26 @@ pub fn validate_vmi_create(vmi: &VirtualMachineInstance, requester: &Requester, 
 /// VC1-VC4.
 fn mapping(cx: &SpecContext<'_>, causes: &mut Causes) {
     let devices = &cx.spec.domain.devices;
-    let has_disk = |name: &str| devices.disks.iter().any(|d| d.name == name);
-    let has_filesystem = |name: &str| devices.filesystems.iter().any(|f| f.name == name);
-    for (i, volume) in cx.spec.volumes.iter().enumerate() {
-        if volume.memory_dump.is_none() && !has_disk(&volume.name) && !has_filesystem(&volume.name) {
-            let field = format!("spec.domain.volumes[{i}].name");
-            let message = format!("{field} '{}' not found.", volume.name);
-            causes.invalid(field, message);
-        }
-    }
-    for (i, volume) in cx.spec.volumes.iter().enumerate() {
-        let Some(path) = &volume.container_path else { continue };
-        let field = format!("spec.domain.volumes[{i}]");
+    for (i, volume) in cx.spec.volumes.iter().enumerate().filter(|(_, v)| v.memory_dump.is_none()) {
         let name = &volume.name;
-        if has_disk(name) {
+        let has_disk = devices.disks.iter().any(|d| d.name == *name);
+        let has_filesystem = devices.filesystems.iter().any(|f| f.name == *name);
+        let field = format!("spec.domain.volumes[{i}]");
+        if !has_disk && !has_filesystem {
+            causes.invalid(format!("{field}.name"), format!("{field}.name '{name}' not found."));
+        }
+        let Some(source) = &volume.container_path else { continue };
+        if has_disk {
             causes.invalid(&field, format!("ContainerPath volume '{name}' must be mapped to a filesystem, not a disk"));
         }
-        if !has_filesystem(name) {
-            causes.invalid(&field, format!("ContainerPath volume '{name}' must have a matching filesystem device"));
+        if !has_filesystem {
+            let message =
+                format!("ContainerPath volume '{name}' must have a matching filesystem defined in spec.domain.devices.filesystems");
+            causes.invalid(&field, message);
         }
-        for prefix in ["/var/run/kubevirt", "/var/run/libvirt"] {
-            if path.path.starts_with(prefix) {
-                let message = format!("ContainerPath volume '{name}' uses reserved path prefix '{prefix}'");
-                causes.invalid(format!("{field}.containerPath.path"), message);
-            }
+        if let Some(prefix) = ["/var/run/kubevirt", "/var/run/libvirt"].iter().find(|p| source.path.starts_with(**p)) {
+            let message = format!("ContainerPath volume '{name}' uses reserved path prefix '{prefix}'");
+            causes.invalid(format!("{field}.containerPath.path"), message);
         }
     }
 }

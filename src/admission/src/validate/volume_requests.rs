@@ -47,11 +47,12 @@ pub(super) fn validate(vm: &VirtualMachine, vmi: Option<&VirtualMachineInstance>
     }
     simulate(&template, requests, config)?;
     let Some(vmi) = vmi else { return Ok(()) };
+    simulate(&vmi.spec, requests, config)?;
     if is_migrating(vmi) {
         let message = "Cannot handle volume requests while VMI migration is in progress";
         return Err(Denial::cause(CauseKind::NotSupported, "spec", message));
     }
-    simulate(&vmi.spec, requests, config)
+    Ok(())
 }
 
 fn refuse(message: impl Into<String>) -> Result<(), Denial> {
@@ -60,17 +61,21 @@ fn refuse(message: impl Into<String>) -> Result<(), Denial> {
 
 /// VR5, VR6: a name that is taken by something else.
 fn conflicts(add: &AddVolumeOptions, spec: &VirtualMachineInstanceSpec, place: &str) -> Result<(), Denial> {
-    let Some(volume) = spec.volumes.iter().find(|v| v.name == add.name) else { return Ok(()) };
-    let claim = |c: &Option<api::v1::PersistentVolumeClaimVolumeSource>| c.as_ref().map(|c| c.claim_name.clone());
-    let data_volume = |d: &Option<api::v1::DataVolumeSource>| d.as_ref().map(|d| d.name.clone());
-    let source = &add.volume_source;
-    let equal = (volume.persistent_volume_claim.is_some()
-        && claim(&volume.persistent_volume_claim) == claim(&source.persistent_volume_claim))
-        || (volume.data_volume.is_some() && data_volume(&volume.data_volume) == data_volume(&source.data_volume));
-    if equal {
+    let Some(volume) = spec.volumes.iter().rfind(|v| v.name == add.name) else { return Ok(()) };
+    if same(volume, &volume_of(add)) {
         return Ok(());
     }
     refuse(format!("AddVolume request for [{}] conflicts with an existing volume of the same name on {place}", add.name))
+}
+
+/// The volume a request is about, as it is written there.
+fn volume_of(add: &AddVolumeOptions) -> Volume {
+    let mut volume = Volume { name: add.name.clone(), ..Volume::default() };
+    volume.persistent_volume_claim.clone_from(&add.volume_source.persistent_volume_claim);
+    if volume.persistent_volume_claim.is_none() {
+        volume.data_volume.clone_from(&add.volume_source.data_volume);
+    }
+    volume
 }
 
 /// VR8: what the specification would be, judged.
@@ -84,9 +89,6 @@ fn simulate(spec: &VirtualMachineInstanceSpec, requests: &[VirtualMachineVolumeR
             result.domain.devices.disks.retain(|d| d.name != remove.name);
         }
     }
-    if same(&result, spec) {
-        return Ok(());
-    }
     validate_spec(&SpecContext { base: "spec.template.spec", spec: &result, config }).into_result()
 }
 
@@ -94,9 +96,7 @@ fn plug(spec: &mut VirtualMachineInstanceSpec, add: &AddVolumeOptions) {
     if spec.volumes.iter().any(|v| v.name == add.name) {
         return;
     }
-    let mut volume = Volume { name: add.name.clone(), ..Volume::default() };
-    volume.persistent_volume_claim.clone_from(&add.volume_source.persistent_volume_claim);
-    volume.data_volume.clone_from(&add.volume_source.data_volume);
+    let mut volume = volume_of(add);
     if let Some(claim) = &mut volume.persistent_volume_claim {
         claim.hotpluggable = Some(true);
     }

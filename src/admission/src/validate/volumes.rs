@@ -16,10 +16,8 @@ pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
     let list = &cx.spec.volumes;
     for (i, volume) in list.iter().enumerate() {
         let field = format!("{base}[{i}]");
-        for (j, other) in list.iter().enumerate().take(i) {
-            if other.name == volume.name {
-                causes.invalid(format!("{field}.name"), format!("{field} and {base}[{j}] must not have the same Name."));
-            }
+        if let Some(j) = list.iter().take(i).position(|v| v.name == volume.name) {
+            causes.invalid(format!("{field}.name"), format!("{field} and {base}[{j}] must not have the same Name."));
         }
         if volume.data_volume.as_ref().is_some_and(|d| d.name.is_empty()) {
             causes.required(format!("{field}.name"), "DataVolume 'name' must be set");
@@ -121,23 +119,28 @@ fn cloud_init(field: &str, volume: &Volume, causes: &mut Causes) {
     let user = Payload { secret: secret.as_ref(), base64: user64, plain: user_plain };
     let network = Payload { secret: network_secret.as_ref(), base64: network64, plain: network_plain };
     let at = format!("{field}.{name}");
-    payload(&at, "userDataBase64", "userdata", "userdatasource", "UserDataSecretRef", &user, causes);
-    payload(&at, "networkDataBase64", "networkdata", "networkdata source", "NetworkDataSecretRef", &network, causes);
+    payload(name, &at, "userDataBase64", "userdata", "userdatasource", "UserDataSecretRef", &user, causes);
+    payload(name, &at, "networkDataBase64", "networkdata", "networkdata source", "NetworkDataSecretRef", &network, causes);
     if user.count() == 0 && network.count() == 0 {
         causes.invalid(&at, format!("{at} must have at least one userdatasource or one networkdatasource set."));
     }
 }
 
-fn payload(at: &str, key: &str, what: &str, source: &str, secret: &str, data: &Payload<'_>, causes: &mut Causes) {
-    let mut length = data.plain.len();
+#[allow(clippy::too_many_arguments, reason = "the words of one sentence")]
+fn payload(kind: &str, at: &str, key: &str, what: &str, source: &str, secret: &str, data: &Payload<'_>, causes: &mut Causes) {
+    let mut length = 0;
     if !data.base64.is_empty() {
-        if let Some(n) = decoded_length(data.base64) {
-            length = length.max(n);
-        } else {
+        let (decoded, valid) = decoded_length(data.base64);
+        length = decoded;
+        if !valid {
             let field = format!("{at}.{key}");
-            let message = format!("{field} is not a valid base64 value.");
+            // The doubled path is upstream's.
+            let message = format!("{field}.{kind}.{key} is not a valid base64 value.");
             causes.invalid(field, message);
         }
+    }
+    if !data.plain.is_empty() {
+        length = data.plain.len();
     }
     if data.count() > 1 {
         causes.invalid(at, format!("{at} must have only one {source} set."));
@@ -148,16 +151,20 @@ fn payload(at: &str, key: &str, what: &str, source: &str, secret: &str, data: &P
     }
 }
 
-/// How long standard base64 text is decoded; `None` if it is none. Line breaks are ignored, as Go ignores them.
-fn decoded_length(text: &str) -> Option<usize> {
+/// How many bytes standard base64 text has, up to what is wrong with it, and whether nothing is. Line breaks are ignored, as Go
+/// ignores them.
+fn decoded_length(text: &str) -> (usize, bool) {
     let symbols: Vec<u8> = text.bytes().filter(|b| *b != b'\n' && *b != b'\r').collect();
-    if !symbols.len().is_multiple_of(4) {
-        return None;
+    let is_symbol = |b: &u8| b.is_ascii_alphanumeric() || *b == b'+' || *b == b'/';
+    let good = symbols.iter().take_while(|b| is_symbol(b)).count();
+    let rest = symbols.get(good..).unwrap_or_default();
+    let (whole, open) = (good / 4 * 3, good % 4);
+    match (open, rest) {
+        (0, []) => (whole, true),
+        (2, [b'=', b'=']) => (whole + 1, true),
+        (3, [b'=']) => (whole + 2, true),
+        _ => (whole, false),
     }
-    let padding = symbols.iter().rev().take_while(|b| **b == b'=').count();
-    let body = symbols.get(..symbols.len() - padding)?;
-    let fine = padding <= 2 && body.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'+' || *b == b'/');
-    fine.then_some(symbols.len() / 4 * 3 - padding)
 }
 
 /// V12-V15.

@@ -156,7 +156,6 @@ impl ClusterConfig {
         match architecture {
             "arm64" => all.arm64.as_ref(),
             "s390x" => all.s390x.as_ref(),
-            "ppc64le" => all.ppc64le.as_ref(),
             _ => all.amd64.as_ref(),
         }
     }

@@ -19,7 +19,8 @@ kind!(
 #[serde(rename_all = "camelCase", default)]
 pub struct MigrationPolicySpec {
     /// What is selected: all listed labels must match; more matched labels wins, tie → lowest name.
-    pub selectors: Selectors,
+    #[schemars(with = "Selectors")]
+    pub selectors: Option<Selectors>,
     /// Whether the guest may be slowed down to let a migration finish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_auto_converge: Option<bool>,

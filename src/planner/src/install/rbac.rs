@@ -41,6 +41,9 @@ const API: &[Rule] = &[
     ("kubevirt.io", "virtualmachineinstancemigrations", "cglwp"),
     ("kubevirt.io", "virtualmachineinstancepresets", "wl"),
     ("kubevirt.io", "kubevirts", "glw"),
+    // What may be in the way of an uninstallation, which virt-api judges here.
+    ("kubevirt.io", "virtualmachineinstancereplicasets", "l"),
+    ("snapshot.storage.k8s.io", "volumesnapshots", "g"),
     ("", "persistentvolumeclaims", "gl"),
     ("", "configmaps, namespaces", "glw"),
     ("", "limitranges", "wl"),

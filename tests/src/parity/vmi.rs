@@ -1,18 +1,16 @@
 //! Area vmi: a VirtualMachineInstance at its creation, its launcher pod and its domain.
 
-use std::path::Path;
-
 use admission::review::{self, Known};
 use admission::{Operation, default_vmi};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use api::v1::{VirtualMachineInstance, VirtualMachineInstancePreset};
 use serde_json::{Map, Value, json};
 
-use crate::case::{Case, rejection, with_seeds};
-use crate::vmi_render;
+use super::case::{Case, rejection, with_seeds};
+use super::vmi_render;
 
 /// The result of a case.
-pub fn run(case: &Case, host: Option<&Path>) -> Result<Value> {
+pub fn run(case: &Case, host: Option<&vmi_render::Host>) -> Result<Value> {
     let mut vmi: VirtualMachineInstance = serde_json::from_value(case.subject.clone())?;
     let presets: Vec<VirtualMachineInstancePreset> = case
         .others
@@ -40,18 +38,17 @@ pub fn run(case: &Case, host: Option<&Path>) -> Result<Value> {
     }
     out.insert("allowed".into(), json!(true));
     if let Some(host) = host {
-        let host: vmi_render::Host = serde_json::from_str(&std::fs::read_to_string(host)?).context("decoding the host's facts")?;
         let claims = case
             .others
             .iter()
             .filter(|o| o.get("kind").and_then(Value::as_str) == Some("PersistentVolumeClaim"))
             .map(|o| serde_json::from_value(o.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        match vmi_render::pod(&vmi, &claims, &case.config, &host) {
+        match vmi_render::pod(&vmi, &claims, &case.config, host) {
             Ok(pod) => out.insert("pod".into(), pod),
             Err(error) => out.insert("podErr".into(), json!(error.to_string())),
         };
-        match vmi_render::domain(&vmi, &case.config, &host) {
+        match vmi_render::domain(&vmi, &case.config, host) {
             Ok(domain) => out.insert("domain".into(), json!(domain)),
             Err(error) => out.insert("domErr".into(), json!(error.to_string())),
         };

@@ -10,7 +10,7 @@ use planner::metadata;
 use planner::vmi::{Observed, Synced, status, sync};
 use serde_json::{Map, Value, json};
 
-use crate::reconcile::{Cluster, configuration, printed_vmi, settings, storage};
+use super::reconcile::{Cluster, configuration, printed_vmi, settings, storage};
 
 /// When the reconciliation takes place.
 const NOW: &str = "2026-01-01T00:00:00Z";

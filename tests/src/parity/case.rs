@@ -35,6 +35,9 @@ fn identity(value: &Value) -> (&str, &str, &str) {
 
 impl Case {
     /// Reads a case's file.
+    ///
+    /// # Errors
+    /// It cannot be read, or a document is no JSON.
     pub fn read(path: &Path) -> Result<Self> {
         let content = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         let mut documents = Vec::new();
@@ -43,7 +46,15 @@ impl Case {
                 documents.push(serde_json::from_str::<Value>(part).with_context(|| format!("decoding {}", path.display()))?);
             }
         }
-        let Some(subject) = documents.pop() else { bail!("{} has no document", path.display()) };
+        Self::new(documents).with_context(|| format!("the case {}", path.display()))
+    }
+
+    /// A case of documents, the subject last.
+    ///
+    /// # Errors
+    /// There is none, or the KubeVirt resource cannot be read.
+    pub fn new(mut documents: Vec<Value>) -> Result<Self> {
+        let Some(subject) = documents.pop() else { bail!("there is no document") };
         let mut requester = Requester::named("kubernetes-user");
         let (mut operation, mut stored, mut kubevirt) = (None, None, None);
         let mut others = Vec::new();

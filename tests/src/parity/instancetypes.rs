@@ -6,8 +6,8 @@ use anyhow::Result;
 use api::v1::VirtualMachine;
 use serde_json::{Map, Value, json};
 
-use crate::admissions;
-use crate::case::{Case, rejection};
+use super::admissions;
+use super::case::{Case, rejection};
 
 /// The result of a case, without what the VM controller makes of it.
 pub fn run(case: &Case) -> Result<Value> {

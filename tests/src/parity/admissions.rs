@@ -6,7 +6,7 @@ use anyhow::Result;
 use api::v1::VirtualMachineInstance;
 use serde_json::{Map, Value, json};
 
-use crate::case::{Case, rejection, with_seeds};
+use super::case::{Case, rejection, with_seeds};
 
 /// A VirtualMachine, created or updated: `mutated`, `allowed`, `causes`, `message`.
 pub fn vm(case: &Case) -> Map<String, Value> {

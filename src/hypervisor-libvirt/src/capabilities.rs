@@ -37,10 +37,13 @@ pub(crate) fn read(connection: &Connection) -> Result<Capabilities> {
         }),
         cpu_models: guests.cpu.mode("custom").map(|mode| mode.models.iter().map(cpu_model).collect()).unwrap_or_default(),
         cells: host.host.topology.cells.cells.iter().map(cell).collect(),
-        tsc: host.host.cpu.counters.iter().find(|counter| counter.name == "tsc").map(|counter| Tsc {
-            frequency: counter.frequency,
-            scalable: counter.scaling == "yes",
-        }),
+        tsc: host
+            .host
+            .cpu
+            .counters
+            .iter()
+            .find(|counter| counter.name == "tsc")
+            .map(|counter| Tsc { frequency: counter.frequency, scalable: counter.scaling == "yes" }),
         hyperv: features.hyperv.enums.iter().filter(|e| e.name == "features").flat_map(|e| e.values.clone()).collect(),
         sev: features.sev.supported == "yes",
         sev_es: features.sev.supported == "yes" && features.sev.max_es_guests > 0,

@@ -59,6 +59,10 @@ pub(crate) fn read(params: &Params) -> GuestInfo {
                 total_bytes: number(&format!("{filesystem}.total-bytes")),
             })
             .collect(),
-        load: double("load.1m").zip(double("load.5m")).zip(double("load.15m")).map(|((one, five), fifteen)| GuestLoad { one, five, fifteen }),
+        load: double("load.1m").zip(double("load.5m")).zip(double("load.15m")).map(|((one, five), fifteen)| GuestLoad {
+            one,
+            five,
+            fifteen,
+        }),
     }
 }

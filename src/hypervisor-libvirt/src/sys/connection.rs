@@ -95,9 +95,7 @@ impl Connection {
     pub(crate) fn domain_capabilities(&self, arch: &str, kind: &str) -> Result<String> {
         let (arch, kind) = (argument(arch)?, argument(kind)?);
         // SAFETY: the connection is alive, the strings live during the call; the answer is for the caller to free.
-        unsafe {
-            owned(virt_sys::virConnectGetDomainCapabilities(self.as_ptr(), null(), arch.as_ptr(), null(), kind.as_ptr(), 0))
-        }
+        unsafe { owned(virt_sys::virConnectGetDomainCapabilities(self.as_ptr(), null(), arch.as_ptr(), null(), kind.as_ptr(), 0)) }
     }
 
     /// A processor with all its features, from one (`<cpu>`) that names a model and some.
@@ -150,20 +148,19 @@ impl Connection {
     pub(crate) fn stats(&self) -> Result<Vec<Record>> {
         use virt_sys::{
             VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, VIR_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED, VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING,
-            VIR_DOMAIN_STATS_BALLOON, VIR_DOMAIN_STATS_BLOCK, VIR_DOMAIN_STATS_CPU_TOTAL, VIR_DOMAIN_STATS_INTERFACE, VIR_DOMAIN_STATS_VCPU,
+            VIR_DOMAIN_STATS_BALLOON, VIR_DOMAIN_STATS_BLOCK, VIR_DOMAIN_STATS_CPU_TOTAL, VIR_DOMAIN_STATS_INTERFACE,
+            VIR_DOMAIN_STATS_VCPU,
         };
         let groups = VIR_DOMAIN_STATS_BALLOON
             | VIR_DOMAIN_STATS_CPU_TOTAL
             | VIR_DOMAIN_STATS_VCPU
             | VIR_DOMAIN_STATS_INTERFACE
             | VIR_DOMAIN_STATS_BLOCK;
-        let flags = VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING
-            | VIR_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED
-            | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
+        let flags =
+            VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING | VIR_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
         let mut array: *mut virDomainStatsRecordPtr = null_mut();
         // SAFETY: the connection is alive; libvirt sets the array.
-        let count =
-            checked(unsafe { virt_sys::virConnectGetAllDomainStats(self.as_ptr(), groups, &raw mut array, flags) })?;
+        let count = checked(unsafe { virt_sys::virConnectGetAllDomainStats(self.as_ptr(), groups, &raw mut array, flags) })?;
         // SAFETY: libvirt's array of so many records, alive until it is freed below.
         let records = unsafe { stats_records(array, count) };
         // SAFETY: the array belongs to the caller and is not used any more; null is fine.

@@ -145,10 +145,8 @@ impl Domain {
     pub(crate) fn block_resize(&self, path: &str, bytes: u64) -> Result<()> {
         let path = argument(path)?;
         // SAFETY: the domain is alive, the string lives during the call.
-        checked(unsafe {
-            virt_sys::virDomainBlockResize(self.as_ptr(), path.as_ptr(), bytes, virt_sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES)
-        })
-        .map(drop)
+        checked(unsafe { virt_sys::virDomainBlockResize(self.as_ptr(), path.as_ptr(), bytes, virt_sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES) })
+            .map(drop)
     }
 
     pub(crate) fn disk_errors(&self) -> Result<Vec<DiskError>> {
@@ -231,8 +229,7 @@ impl Domain {
         let mut pointers: Vec<*const c_char> = keys.iter().map(|key| key.as_ptr()).collect();
         let count = c_uint::try_from(pointers.len()).unwrap_or(c_uint::MAX);
         // SAFETY: the domain is alive, strings and array live during the call.
-        let answer =
-            unsafe { virt_sys::virDomainAuthorizedSSHKeysSet(self.as_ptr(), user.as_ptr(), pointers.as_mut_ptr(), count, 0) };
+        let answer = unsafe { virt_sys::virDomainAuthorizedSSHKeysSet(self.as_ptr(), user.as_ptr(), pointers.as_mut_ptr(), count, 0) };
         checked(answer).map(drop)
     }
 

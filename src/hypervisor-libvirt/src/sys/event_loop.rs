@@ -40,5 +40,7 @@ fn start() -> Result<()> {
         }
     };
     let spawned = thread::Builder::new().name("libvirt-events".to_owned()).spawn(run);
-    spawned.map(drop).map_err(|error| HypervisorError::new(ErrorCode::SYSTEM_ERROR, format_args!("no thread for libvirt's events: {error}")))
+    spawned
+        .map(drop)
+        .map_err(|error| HypervisorError::new(ErrorCode::SYSTEM_ERROR, format_args!("no thread for libvirt's events: {error}")))
 }

@@ -70,9 +70,8 @@ pub(super) unsafe fn register(connection: virConnectPtr, sink: &Sink) -> Result<
         let opaque = Box::into_raw(Box::new(sink.clone())).cast::<c_void>();
         // SAFETY: the connection is alive (the caller's promise); null stands for all domains; `opaque` is a boxed `Sink`, which
         // every callback takes it for, and which `forget` frees when libvirt is done with it.
-        let answer = unsafe {
-            virt_sys::virConnectDomainEventRegisterAny(connection, std::ptr::null_mut(), number, callback, opaque, Some(forget))
-        };
+        let answer =
+            unsafe { virt_sys::virConnectDomainEventRegisterAny(connection, std::ptr::null_mut(), number, callback, opaque, Some(forget)) };
         match checked(answer) {
             Ok(_) => registered.push(answer),
             Err(error) => {
@@ -123,7 +122,9 @@ unsafe extern "C" fn agent(_: virConnectPtr, domain: virDomainPtr, state: c_int,
 unsafe fn plain_alias(alias: *const c_char) -> String {
     // SAFETY: the caller's promise.
     let alias = unsafe { borrowed(alias) }.unwrap_or_default();
-    alias.strip_prefix(USER_ALIAS).map_or_else(|| alias.clone(), ToOwned::to_owned)
+    // Of a memory device that came libvirt names QEMU's object, which has a prefix of its own.
+    let device = alias.strip_prefix("mem").filter(|rest| rest.starts_with(USER_ALIAS)).unwrap_or(&alias);
+    device.strip_prefix(USER_ALIAS).unwrap_or(device).to_owned()
 }
 
 unsafe extern "C" fn device_added(_: virConnectPtr, domain: virDomainPtr, alias: *const c_char, opaque: *mut c_void) {

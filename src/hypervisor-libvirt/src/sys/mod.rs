@@ -12,6 +12,6 @@ mod params;
 mod text;
 
 pub(crate) use connection::{Connection, OnClose, Record};
-pub(crate) use events::{Sink, operation};
 pub(crate) use domain::{AttachFlags, Domain, DomainXml};
+pub(crate) use events::{Sink, operation};
 pub(crate) use params::{Params, Value};

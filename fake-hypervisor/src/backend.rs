@@ -72,6 +72,9 @@ impl Shared {
     }
 }
 
+/// Kinds of domains that QEMU's driver knows of.
+const KINDS: &[&str] = &["qemu", "kvm", "hvf", "hyperv"];
+
 /// A domain's record.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -130,6 +133,12 @@ impl Inner {
         }
         if definition.kind.is_empty() {
             return Err(xml_error(ErrorCode::INTERNAL_ERROR, "missing domain type attribute"));
+        }
+        if !KINDS.contains(&definition.kind.as_str()) {
+            return Err(xml_error(ErrorCode::CONFIG_UNSUPPORTED, format_args!("invalid domain type {}", definition.kind)));
+        }
+        if definition.uuid.as_ref().is_some_and(|uuid| uuid::Uuid::parse_str(uuid).is_err()) {
+            return Err(xml_error(ErrorCode::INTERNAL_ERROR, "malformed uuid element"));
         }
         if definition.kind == "kvm" && !self.host.capabilities.kvm {
             return Err(HypervisorError::new(ErrorCode::CONFIG_UNSUPPORTED, "the host does not support virt type 'kvm'"));

@@ -204,6 +204,11 @@ impl Domain for FakeDomain {
                 ..HypervisorError::new(ErrorCode::CONFIG_UNSUPPORTED, format_args!("non unique alias detected: {taken}"))
             });
         }
+        if scope == Scope::LiveAndConfig
+            && let Some(taken) = taken_target(&machine.inactive, device)
+        {
+            return Err(HypervisorError::new(ErrorCode::OPERATION_INVALID, format_args!("target {taken} already exists")));
+        }
         if let Some(taken) = taken_target(&machine.live, device) {
             return Err(HypervisorError::new(ErrorCode::OPERATION_FAILED, format_args!("target {taken} already exists")));
         }

@@ -128,7 +128,7 @@ async fn a_daemon_conforms_and_its_death_is_survived() {
         Ok(hypervisor) => hypervisor,
         Err(why) => return println!("skipped: libvirt's daemon does not serve: {why}"),
     };
-    let bench = LibvirtBench { hypervisor: hypervisor.clone(), folder: folder.path().to_owned() };
+    let bench = LibvirtBench::new(hypervisor.clone(), folder.path());
     let report = conformance::run_some(&bench, chosen).await;
     println!("libvirt, daemon: {report}");
     assert!(report.deviations().is_empty(), "{report}");

@@ -16,7 +16,7 @@ async fn the_embedded_driver_conforms() {
             return;
         }
     };
-    let bench = LibvirtBench { hypervisor, folder: folder.path().to_owned() };
+    let bench = LibvirtBench::new(hypervisor, folder.path());
     let report = conformance::run_some(&bench, chosen).await;
     bench.clear().await;
     println!("libvirt, embedded: {report}");

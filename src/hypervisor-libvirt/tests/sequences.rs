@@ -39,7 +39,7 @@ async fn libvirt_and_the_fake_are_observed_the_same() {
         Ok(hypervisor) => hypervisor,
         Err(error) => return println!("skipped: libvirt is not installed: {error}"),
     };
-    let bench = LibvirtBench { hypervisor: hypervisor.clone(), folder: folder.path().to_owned() };
+    let bench = LibvirtBench::new(hypervisor.clone(), folder.path());
     let wanted = std::env::var("FERROVIRT_SEQUENCES").ok().and_then(|count| count.parse().ok()).unwrap_or(SEQUENCES);
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);

@@ -252,11 +252,7 @@ fn active(record: Record, stimulus: Stimulus) -> Result<Outcome, LifecycleError>
             let crashed = Record { state: DomainState::Crashed(CrashedReason::Panicked), ..record };
             let panicked = step(crashed, LifecycleEvent::Crashed(CrashedDetail::Panicked));
             Ok(Outcome::Changed(match on_crash {
-                // The processors are halted before anybody looks at the panic.
-                OnCrash::Preserve => {
-                    let halted = Record { state: DomainState::Paused(PausedReason::Crashed), ..record };
-                    vec![step(halted, LifecycleEvent::Suspended(SuspendedDetail::Paused)), panicked]
-                }
+                OnCrash::Preserve => vec![panicked],
                 OnCrash::Destroy => vec![panicked, stopped(crashed, ShutoffReason::Crashed, StoppedDetail::Crashed)],
             }))
         }

@@ -1,14 +1,18 @@
 //! libvirt under the conformance suite: guests that need no operating system, and one that has a small Linux.
 
 pub mod boot_sector;
+pub mod linux;
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use boot_sector::Behaviour;
+use linux::Linux;
 use ferrovirt_hypervisor_libvirt::Libvirt;
 use futures::StreamExt;
 use hypervisor::conformance::{Ability, Bench, Guest, Verdict};
@@ -31,13 +35,52 @@ pub fn open_up(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("permissions");
 }
 
+/// A disk on a server of this test's: the first write to it finds no space, every other one does.
+pub struct FullDisk {
+    port: u16,
+    server: Child,
+}
+
+impl FullDisk {
+    fn serve(folder: &Path) -> Result<Self, String> {
+        let image = folder.join("full.raw");
+        fs::File::create(&image).and_then(|file| file.set_len(1 << 20)).map_err(|error| error.to_string())?;
+        // A port that was free a moment ago.
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).map_err(|error| error.to_string())?.port();
+        let options = format!(
+            "driver=blkdebug,inject-error.0.event=pwritev,inject-error.0.errno=28,inject-error.0.once=on,\
+             image.driver=raw,image.file.driver=file,image.file.filename={}",
+            image.display()
+        );
+        let mut command = Command::new("qemu-nbd");
+        command.args(["--bind", "127.0.0.1", "--persistent", "--shared", "4", "--port"]).arg(port.to_string());
+        let server = command.args(["--image-opts", &options]).spawn().map_err(|error| format!("qemu-nbd: {error}"))?;
+        Ok(Self { port, server })
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
 /// One connection of libvirt's, and the folder its guests' files are in.
 pub struct LibvirtBench {
     pub hypervisor: Libvirt,
     pub folder: PathBuf,
+    /// A guest with an agent, or why there is none.
+    linux: Result<Linux, String>,
+    /// A disk that fails, or why there is none.
+    full_disk: Result<FullDisk, String>,
 }
 
 impl LibvirtBench {
+    pub fn new(hypervisor: Libvirt, folder: &Path) -> Self {
+        Self { hypervisor, folder: folder.to_owned(), linux: Linux::make(folder), full_disk: FullDisk::serve(folder) }
+    }
+
     /// Ends and forgets every domain, and waits until all that was announced.
     pub async fn clear(&self) {
         let mut events = self.hypervisor.events();
@@ -68,8 +111,8 @@ impl Bench for LibvirtBench {
     async fn connect(&self, guest: Guest) -> Result<Arc<dyn Hypervisor>, String> {
         self.clear().await;
         match guest {
-            Guest::WithAgent => Err("no guest with an agent".to_owned()),
-            Guest::OutOfSpace => Err("no disk that is full".to_owned()),
+            Guest::WithAgent if let Err(why) = &self.linux => Err(why.clone()),
+            Guest::OutOfSpace if let Err(why) = &self.full_disk => Err(why.clone()),
             _ => Ok(Arc::new(self.hypervisor.clone())),
         }
     }
@@ -91,6 +134,22 @@ impl Bench for LibvirtBench {
             Guest::Stillborn => self.folder.join("missing.img").display().to_string(),
             _ => self.write(&format!("{name}.img"), &image),
         };
+        let (mut direct_boot, mut second_disk, mut mib) = (String::new(), String::new(), 64);
+        if let (Guest::WithAgent, Ok(linux)) = (guest, &self.linux) {
+            direct_boot = format!("<kernel>{}</kernel><initrd>{}</initrd><cmdline>console=ttyS0 quiet</cmdline>", linux.kernel, linux.initrd);
+            second_disk = format!(
+                "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{}'/><target dev='vda' bus='virtio'/></disk>",
+                linux.disk
+            );
+            mib = 256;
+        }
+        if let (Guest::OutOfSpace, Ok(disk)) = (guest, &self.full_disk) {
+            second_disk = format!(
+                "<disk type='network' device='disk'><driver name='qemu' type='raw' error_policy='stop'/>\
+                 <source protocol='nbd'><host name='127.0.0.1' port='{}'/></source><target dev='sdb' bus='sata'/></disk>",
+                disk.port
+            );
+        }
         let panics = if guest == Guest::Panics { "<panic model='isa'/>" } else { "" };
         let extra = match guest {
             Guest::Dies => {
@@ -99,17 +158,18 @@ impl Bench for LibvirtBench {
             _ => "",
         };
         let (serial, screen) = (self.folder.join(format!("{name}.serial")), self.folder.join(format!("{name}.vnc")));
+        let boot_order = if direct_boot.is_empty() { "<boot order='1'/>" } else { "" };
         let ports: String = (1..=6).map(|index| format!("<controller type='pci' index='{index}' model='pcie-root-port'/>")).collect();
         domain::Domain::from_xml(&format!(
             "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>{name}</name>\
              <uuid>6a1a24a1-4061-4607-8bf4-a3963d0c5895</uuid>\
-             <memory unit='b'>67108864</memory><maxMemory slots='4' unit='b'>1073741824</maxMemory>\
-             <os><type arch='x86_64' machine='q35'>hvm</type></os>\
+             <memory unit='MiB'>{mib}</memory><maxMemory slots='4' unit='b'>1073741824</maxMemory>\
+             <os><type arch='x86_64' machine='q35'>hvm</type>{direct_boot}</os>\
              <features><acpi/></features><vcpu current='1'>2</vcpu>\
-             <cpu mode='custom'><model>qemu64</model><numa><cell id='0' cpus='0-1' memory='65536' unit='KiB'/></numa></cpu>\
+             <cpu mode='custom'><model>qemu64</model><numa><cell id='0' cpus='0-1' memory='{mib}' unit='MiB'/></numa></cpu>\
              <devices><controller type='usb' index='0' model='none'/>{ports}\
              <disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{boot}'/>\
-             <target dev='sda' bus='sata'/><boot order='1'/></disk>\
+             <target dev='sda' bus='sata'/>{boot_order}</disk>{second_disk}\
              <disk type='file' device='cdrom'><driver name='qemu' type='raw'/><target dev='sdc' bus='sata'/><readonly/></disk>\
              <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>\
              <serial type='unix'><source mode='bind' path='{}'/><target port='0'/></serial>\

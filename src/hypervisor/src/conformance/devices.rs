@@ -68,8 +68,11 @@ pub(super) async fn attaches_and_releases_a_disk(mut case: Case<'_>) -> Check {
     }
     let twice = domain.attach_device(&device, Scope::LiveAndConfig).await;
     refused_with("second attach", twice, ErrorCode::CONFIG_UNSUPPORTED, "non unique alias detected: ua-data")?;
-    let same_target = domain.attach_device(&disk(&path, "vdb", "other"), Scope::LiveAndConfig).await;
-    refused_with("attach to a taken target", same_target, ErrorCode::OPERATION_FAILED, "target vdb already exists")?;
+    // The configuration is looked at first, and has another code.
+    let other = disk(&path, "vdb", "other");
+    let words = "target vdb already exists";
+    refused_with("attach to a taken target", domain.attach_device(&other, Scope::LiveAndConfig).await, ErrorCode::OPERATION_INVALID, words)?;
+    refused_with("attach to a running target", domain.attach_device(&other, Scope::Live).await, ErrorCode::OPERATION_FAILED, words)?;
     accepted("detach", domain.detach_device(&device, Scope::LiveAndConfig).await)?;
     case.until_removed("data").await?;
     equal("disk in the running domain", &disk_at(&*domain, View::Live, "vdb").await?, &None)?;

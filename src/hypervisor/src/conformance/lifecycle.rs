@@ -47,10 +47,12 @@ pub(super) async fn refuses_what_is_no_definition(case: Case<'_>) -> Check {
     refused("define without a type", case.hypervisor.define(&of_no_kind).await, ErrorCode::INTERNAL_ERROR)?;
     let mut of_odd_kind = case.definition.clone();
     of_odd_kind.kind = "perpetuum".to_owned();
-    refused("define with an unknown type", case.hypervisor.define(&of_odd_kind).await, ErrorCode::XML_ERROR)?;
+    let answer = case.hypervisor.define(&of_odd_kind).await;
+    refused_with("define with an unknown type", answer, ErrorCode::CONFIG_UNSUPPORTED, "invalid domain type perpetuum")?;
     let mut of_bad_uuid = case.definition.clone();
     of_bad_uuid.uuid = Some("not-a-uuid".to_owned());
-    refused("define with a malformed UUID", case.hypervisor.define(&of_bad_uuid).await, ErrorCode::XML_ERROR)?;
+    let answer = case.hypervisor.define(&of_bad_uuid).await;
+    refused_with("define with a malformed UUID", answer, ErrorCode::INTERNAL_ERROR, "malformed uuid element")?;
     let left = accepted("list", case.hypervisor.list().await)?;
     equal("number of domains", &left.len(), &0)
 }

@@ -252,7 +252,7 @@ impl Inner {
         let was = machine.record.state;
         let is = presence.record().map(|record| record.state);
         if was.is_active() && !is.is_some_and(DomainState::is_active) {
-            self.disconnect_agent(name);
+            // The agent goes with its process, which nobody announces.
             self.agenda.forget(name);
             if let Some(machine) = self.domains.get_mut(name) {
                 machine.guest = None;

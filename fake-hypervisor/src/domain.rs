@@ -210,7 +210,7 @@ impl Domain for FakeDomain {
             return Err(HypervisorError::new(ErrorCode::OPERATION_INVALID, format_args!("target {taken} already exists")));
         }
         if let Some(taken) = taken_target(&machine.live, device) {
-            return Err(HypervisorError::new(ErrorCode::OPERATION_FAILED, format_args!("target {taken} already exists")));
+            return Err(duplicated(&machine.live, device, taken));
         }
         add_device(Arc::make_mut(&mut machine.live), device);
         if scope == Scope::LiveAndConfig {
@@ -227,6 +227,13 @@ impl Domain for FakeDomain {
             let machine = inner.machine(&self.name, &self.uuid)?;
             if machine.guest.is_none() {
                 return Err(not_running());
+            }
+            if let (Scope::LiveAndConfig, Device::Disk(disk)) = (scope, device) {
+                let target = disk.target.dev.as_deref();
+                if !machine.inactive.devices.disks.iter().any(|disk| disk.target.dev.as_deref() == target) {
+                    let target = target.unwrap_or_default();
+                    return Err(HypervisorError::new(ErrorCode::DEVICE_MISSING, format_args!("no target device {target}")));
+                }
             }
             let (alias, what) = find_device(&machine.live, device);
             let Some(alias) = alias else {
@@ -457,6 +464,20 @@ fn taken_target<'a>(live: &domain::Domain, device: &'a Device) -> Option<&'a str
     let Device::Disk(new) = device else { return None };
     let target = new.target.dev.as_deref()?;
     live.devices.disks.iter().any(|disk| disk.target.dev.as_deref() == Some(target)).then_some(target)
+}
+
+/// Two disks in one place, in libvirt's words.
+fn duplicated(live: &domain::Domain, device: &Device, target: &str) -> HypervisorError {
+    let there = live.devices.disks.iter().find(|disk| disk.target.dev.as_deref() == Some(target));
+    let there = there.and_then(|disk| disk.source.path()).unwrap_or_default();
+    let new = match device {
+        Device::Disk(disk) => disk.source.path().unwrap_or_default(),
+        Device::Interface(_) | Device::HostDevice(_) | Device::Memory(_) => "",
+    };
+    HypervisorError {
+        domain: ErrorDomain::DOMAIN,
+        ..HypervisorError::new(ErrorCode::XML_ERROR, format_args!("target '{target}' duplicated for disk sources '{there}' and '{new}'"))
+    }
 }
 
 fn add_device(domain: &mut domain::Domain, device: &Device) {

@@ -150,8 +150,10 @@ impl Archive {
         self.entries += 1;
         let size = content.len();
         let name_size = name.len() + 1;
-        let header = format!("070701{:08X}{mode:08X}{:08X}{:08X}{:08X}{:08X}{size:08X}{:08X}{:08X}{:08X}{:08X}{name_size:08X}{:08X}",
-            self.entries, 0, 0, 1, 0, 0, 0, 0, 0, 0);
+        let header = format!(
+            "070701{:08X}{mode:08X}{:08X}{:08X}{:08X}{:08X}{size:08X}{:08X}{:08X}{:08X}{:08X}{name_size:08X}{:08X}",
+            self.entries, 0, 0, 1, 0, 0, 0, 0, 0, 0
+        );
         self.bytes.extend_from_slice(header.as_bytes());
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.push(0);

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boot_sector::Behaviour;
-use linux::Linux;
 use ferrovirt_hypervisor_libvirt::Libvirt;
 use futures::StreamExt;
 use hypervisor::conformance::{Ability, Bench, Guest, Verdict};
 use hypervisor::{DomainEvent, EventKind, Hypervisor, LifecycleEvent};
+use linux::Linux;
 
 /// Whether a check is one of those in `FERROVIRT_CHECKS`, parts of names with commas between; all are, where there is none.
 pub fn chosen(check: &str) -> bool {
@@ -48,7 +48,8 @@ impl FullDisk {
         // A port that was free a moment ago.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).map_err(|error| error.to_string())?.port();
         let options = format!(
-            "driver=blkdebug,inject-error.0.event=pwritev,inject-error.0.errno=28,inject-error.0.once=on,\
+            "driver=blkdebug,inject-error.0.event=pwritev,inject-error.0.errno=28,inject-error.0.once=on,inject-error.0.state=1,\
+             set-state.0.event=pwritev,set-state.0.state=1,set-state.0.new_state=2,\
              image.driver=raw,image.file.driver=file,image.file.filename={}",
             image.display()
         );
@@ -136,7 +137,8 @@ impl Bench for LibvirtBench {
         };
         let (mut direct_boot, mut second_disk, mut mib) = (String::new(), String::new(), 64);
         if let (Guest::WithAgent, Ok(linux)) = (guest, &self.linux) {
-            direct_boot = format!("<kernel>{}</kernel><initrd>{}</initrd><cmdline>console=ttyS0 quiet</cmdline>", linux.kernel, linux.initrd);
+            direct_boot =
+                format!("<kernel>{}</kernel><initrd>{}</initrd><cmdline>console=ttyS0 quiet</cmdline>", linux.kernel, linux.initrd);
             second_disk = format!(
                 "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{}'/><target dev='vda' bus='virtio'/></disk>",
                 linux.disk

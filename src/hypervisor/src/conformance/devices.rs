@@ -68,17 +68,24 @@ pub(super) async fn attaches_and_releases_a_disk(mut case: Case<'_>) -> Check {
     }
     let twice = domain.attach_device(&device, Scope::LiveAndConfig).await;
     refused_with("second attach", twice, ErrorCode::CONFIG_UNSUPPORTED, "non unique alias detected: ua-data")?;
-    // The configuration is looked at first, and has another code.
+    // The configuration is looked at first, and has other words.
     let other = disk(&path, "vdb", "other");
     let words = "target vdb already exists";
-    refused_with("attach to a taken target", domain.attach_device(&other, Scope::LiveAndConfig).await, ErrorCode::OPERATION_INVALID, words)?;
-    refused_with("attach to a running target", domain.attach_device(&other, Scope::Live).await, ErrorCode::OPERATION_FAILED, words)?;
+    refused_with(
+        "attach to a taken target",
+        domain.attach_device(&other, Scope::LiveAndConfig).await,
+        ErrorCode::OPERATION_INVALID,
+        words,
+    )?;
+    let words = "target 'vdb' duplicated for disk sources";
+    refused_with("attach to a running target", domain.attach_device(&other, Scope::Live).await, ErrorCode::XML_ERROR, words)?;
     accepted("detach", domain.detach_device(&device, Scope::LiveAndConfig).await)?;
     case.until_removed("data").await?;
     equal("disk in the running domain", &disk_at(&*domain, View::Live, "vdb").await?, &None)?;
     equal("disk in the configuration", &disk_at(&*domain, View::Inactive, "vdb").await?, &None)?;
-    let words = "disk vdb not found";
-    refused_with("second detach", domain.detach_device(&device, Scope::LiveAndConfig).await, ErrorCode::DEVICE_MISSING, words)?;
+    let gone = ErrorCode::DEVICE_MISSING;
+    refused_with("second detach", domain.detach_device(&device, Scope::LiveAndConfig).await, gone, "no target device vdb")?;
+    refused_with("detach of what does not run", domain.detach_device(&device, Scope::Live).await, gone, "disk vdb not found")?;
     accepted("attach of the released", domain.attach_device(&device, Scope::LiveAndConfig).await).map(drop)
 }
 

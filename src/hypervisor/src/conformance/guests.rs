@@ -3,7 +3,7 @@
 use lifecycle::{CrashedReason, DomainState, PausedReason, RunningReason, ShutoffReason};
 
 use super::Check;
-use super::case::{Case, accepted, equal, eventually, holds, state_is};
+use super::case::{Case, accepted, equal, holds, state_is};
 use crate::StartMode;
 
 pub(super) async fn announces_a_power_off(mut case: Case<'_>) -> Check {
@@ -62,7 +62,8 @@ pub(super) async fn pauses_when_a_disk_is_full(mut case: Case<'_>) -> Check {
     holds("one disk is full", errors.len() == 1 && errors.iter().all(|error| error.no_space))?;
     accepted("resume", domain.resume().await)?;
     case.expect("RESUMED/UNPAUSED").await?;
-    eventually("the disk is fine", || async { Ok(accepted("disk errors", domain.disk_errors().await)?.is_empty()) }).await?;
+    case.nothing().await?;
+    equal("disk errors", &accepted("disk errors", domain.disk_errors().await)?, &Vec::new())?;
     state_is(&*domain, DomainState::Running(RunningReason::Unpaused)).await
 }
 

@@ -289,6 +289,6 @@ const CHECKS: &[Entry] = checks! {
         WithAgent answers_the_agents_ping,
         WithAgent freezes_and_thaws,
         WithAgent tells_about_the_guest,
-        WithAgent announces_the_end_of_the_agent,
+        WithAgent loses_the_agent_with_the_domain,
     }
 };

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use hypervisor::{
-    AgentState, Capabilities, Domain, DomainEvent, DomainState, DomainStats, ErrorCode, EventKind, EventStream, Hypervisor,
+    AgentState, Capabilities, Domain, DomainEvent, DomainState, DomainStats, ErrorCode, ErrorDomain, EventKind, EventStream, Hypervisor,
     HypervisorError, Result,
 };
 use lifecycle::{OnCrash, Outcome, Presence, Record, ShutdownDetail, ShutoffReason, Stimulus};
@@ -72,6 +72,9 @@ impl Shared {
     }
 }
 
+/// Kinds of domains that QEMU's driver knows of.
+const KINDS: &[&str] = &["qemu", "kvm", "hvf", "hyperv"];
+
 /// A domain's record.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -119,10 +122,23 @@ impl Inner {
         self.script()?;
         let name = definition.name.as_str();
         if name.is_empty() {
-            return Err(HypervisorError::new(ErrorCode::XML_ERROR, "domain has no name"));
+            return Err(HypervisorError {
+                code: ErrorCode::NO_NAME,
+                domain: ErrorDomain::DOMAIN,
+                message: "missing name information".to_owned(),
+            });
+        }
+        if name.contains('/') {
+            return Err(xml_error(ErrorCode::XML_ERROR, format_args!("name {name} cannot contain '/'")));
         }
         if definition.kind.is_empty() {
-            return Err(HypervisorError::new(ErrorCode::XML_ERROR, "missing domain type attribute"));
+            return Err(xml_error(ErrorCode::INTERNAL_ERROR, "missing domain type attribute"));
+        }
+        if !KINDS.contains(&definition.kind.as_str()) {
+            return Err(xml_error(ErrorCode::CONFIG_UNSUPPORTED, format_args!("invalid domain type {}", definition.kind)));
+        }
+        if definition.uuid.as_ref().is_some_and(|uuid| uuid::Uuid::parse_str(uuid).is_err()) {
+            return Err(xml_error(ErrorCode::INTERNAL_ERROR, "malformed uuid element"));
         }
         if definition.kind == "kvm" && !self.host.capabilities.kvm {
             return Err(HypervisorError::new(ErrorCode::CONFIG_UNSUPPORTED, "the host does not support virt type 'kvm'"));
@@ -135,6 +151,13 @@ impl Inner {
             .into();
         if let Some(machine) = &mut configuration.os.kind.machine {
             *machine = self.host.canonical_machine(machine).to_owned();
+        }
+        for (action, default) in [
+            (&mut configuration.on_poweroff, "destroy"),
+            (&mut configuration.on_reboot, "restart"),
+            (&mut configuration.on_crash, "destroy"),
+        ] {
+            action.get_or_insert_with(|| default.to_owned());
         }
         if configuration.current_memory.is_none() {
             configuration.current_memory = Some(configuration.memory.clone());
@@ -184,6 +207,7 @@ impl Inner {
             return Err(HypervisorError::new(ErrorCode::INTERNAL_ERROR, &script.start_error));
         }
         machine.live = machine.inactive.clone();
+        alias_disks(&mut machine.live);
         machine.id = i32::try_from(self.started).unwrap_or(i32::MAX);
         let host = name.split_once('_').map_or(name, |(_, host)| host);
         machine.guest = Some(Guest::new(host, now));
@@ -228,7 +252,7 @@ impl Inner {
         let was = machine.record.state;
         let is = presence.record().map(|record| record.state);
         if was.is_active() && !is.is_some_and(DomainState::is_active) {
-            self.disconnect_agent(name);
+            // The agent goes with its process, which nobody announces.
             self.agenda.forget(name);
             if let Some(machine) = self.domains.get_mut(name) {
                 machine.guest = None;
@@ -354,6 +378,23 @@ impl Inner {
         self.agenda.forget(name);
         self.agenda.enter(now + boot_time, name, GuestEvent::Boots);
         Ok(())
+    }
+}
+
+/// An error of whoever reads the XML, not of the driver.
+fn xml_error(code: ErrorCode, message: impl fmt::Display) -> HypervisorError {
+    HypervisorError { domain: ErrorDomain::DOMAIN, ..HypervisorError::new(code, message) }
+}
+
+/// Gives each disk of a domain that starts the alias libvirt would.
+fn alias_disks(live: &mut Arc<domain::Domain>) {
+    if live.devices.disks.iter().all(|disk| disk.alias.is_some()) {
+        return;
+    }
+    for (index, disk) in Arc::make_mut(live).devices.disks.iter_mut().enumerate() {
+        let bus = disk.target.bus.as_deref().unwrap_or("virtio");
+        let name = if bus == "virtio" { format!("virtio-disk{index}") } else { format!("{bus}0-0-{index}") };
+        disk.alias.get_or_insert_with(|| domain::Alias::plain(name));
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hypervisor::{
-    AgentState, BlockStats, BoxGuestStream, CpuStats, Device, DirtyRate, DiskError, Domain, DomainState, DomainStats, ErrorCode, EventKind,
-    GuestInfo, HypervisorError, JobInfo, MemoryStats, NetStats, RebootMode, Result, Scope, Screenshot, StartMode, VcpuState, VcpuStats,
-    View,
+    AgentState, BlockStats, BoxGuestStream, CpuStats, Device, DirtyRate, DiskError, Domain, DomainState, DomainStats, ErrorCode,
+    ErrorDomain, EventKind, GuestInfo, HypervisorError, JobInfo, MemoryStats, NetStats, RebootMode, Result, Scope, Screenshot, StartMode,
+    VcpuState, VcpuStats, View,
 };
 use lifecycle::{Outcome, Stimulus};
 use tokio::time::Instant;
@@ -198,8 +198,19 @@ impl Domain for FakeDomain {
         if machine.guest.is_none() {
             return Err(not_running());
         }
+        if let Some(taken) = taken_alias(&machine.live, device) {
+            return Err(HypervisorError {
+                domain: ErrorDomain::DOMAIN,
+                ..HypervisorError::new(ErrorCode::CONFIG_UNSUPPORTED, format_args!("non unique alias detected: {taken}"))
+            });
+        }
+        if scope == Scope::LiveAndConfig
+            && let Some(taken) = taken_target(&machine.inactive, device)
+        {
+            return Err(HypervisorError::new(ErrorCode::OPERATION_INVALID, format_args!("target {taken} already exists")));
+        }
         if let Some(taken) = taken_target(&machine.live, device) {
-            return Err(HypervisorError::new(ErrorCode::OPERATION_FAILED, format_args!("target {taken} already exists")));
+            return Err(duplicated(&machine.live, device, taken));
         }
         add_device(Arc::make_mut(&mut machine.live), device);
         if scope == Scope::LiveAndConfig {
@@ -217,9 +228,16 @@ impl Domain for FakeDomain {
             if machine.guest.is_none() {
                 return Err(not_running());
             }
+            if let (Scope::LiveAndConfig, Device::Disk(disk)) = (scope, device) {
+                let target = disk.target.dev.as_deref();
+                if !machine.inactive.devices.disks.iter().any(|disk| disk.target.dev.as_deref() == target) {
+                    let target = target.unwrap_or_default();
+                    return Err(HypervisorError::new(ErrorCode::DEVICE_MISSING, format_args!("no target device {target}")));
+                }
+            }
             let (alias, what) = find_device(&machine.live, device);
             let Some(alias) = alias else {
-                return Err(HypervisorError::new(ErrorCode::DEVICE_MISSING, format_args!("{what} not found")));
+                return Err(missing_device(device, &what));
             };
             if scope == Scope::LiveAndConfig {
                 remove_device(Arc::make_mut(&mut machine.inactive), &alias);
@@ -238,6 +256,13 @@ impl Domain for FakeDomain {
             if machine.guest.is_none() {
                 return Err(not_running());
             }
+            if let (Scope::LiveAndConfig, Device::Disk(disk)) = (scope, device) {
+                let target = disk.target.dev.as_deref();
+                if !machine.inactive.devices.disks.iter().any(|disk| disk.target.dev.as_deref() == target) {
+                    let target = target.unwrap_or_default();
+                    return Err(HypervisorError::new(ErrorCode::INVALID_ARG, format_args!("target {target} doesn't exist.")));
+                }
+            }
             update_device(Arc::make_mut(&mut machine.live), device)?;
             if scope == Scope::LiveAndConfig {
                 update_device(Arc::make_mut(&mut machine.inactive), device)?;
@@ -248,16 +273,22 @@ impl Domain for FakeDomain {
 
     async fn set_vcpus(&self, count: u32) -> Result<()> {
         self.with(|machine| {
-            let live = Arc::make_mut(&mut machine.live);
-            let vcpu = live.vcpu.get_or_insert_default();
-            let maximum = vcpu.count;
+            if count == 0 {
+                return Err(HypervisorError::new(ErrorCode::INVALID_ARG, "nvcpus in virDomainSetVcpusFlags must not be zero"));
+            }
+            if machine.guest.is_none() {
+                return Err(not_running());
+            }
+            let maximum = machine.live.vcpu.as_ref().map_or(1, |vcpu| vcpu.count);
             if count > maximum {
                 return Err(HypervisorError::new(
                     ErrorCode::INVALID_ARG,
                     format_args!("requested vcpus is greater than max allowable vcpus for the live domain: {count} > {maximum}"),
                 ));
             }
-            vcpu.current = Some(count);
+            for description in [&mut machine.live, &mut machine.inactive] {
+                Arc::make_mut(description).vcpu.get_or_insert_default().current = Some(count);
+            }
             Ok(())
         })
     }
@@ -298,6 +329,12 @@ impl Domain for FakeDomain {
 
     async fn dirty_rate(&self, seconds: u32) -> Result<DirtyRate> {
         self.with_guest(|_, _| Ok(()))?;
+        if !(1..=60).contains(&seconds) {
+            return Err(HypervisorError::new(
+                ErrorCode::CONFIG_UNSUPPORTED,
+                format_args!("seconds={seconds} is invalid, please choose value within [1, 60]."),
+            ));
+        }
         tokio::time::sleep(Duration::from_secs(u64::from(seconds))).await;
         self.with_guest(|_, _| Ok(DirtyRate { mib_per_second: 0, period_seconds: seconds }))
     }
@@ -412,10 +449,35 @@ fn alias_of(device: &Device) -> Option<String> {
     .map(|alias| alias.name.clone())
 }
 
+/// A user's alias that another device has, as libvirt writes it.
+fn taken_alias(live: &domain::Domain, device: &Device) -> Option<String> {
+    let wanted = alias_of(device)?;
+    let devices = &live.devices;
+    let aliases = devices.disks.iter().map(|disk| &disk.alias);
+    let aliases = aliases.chain(devices.interfaces.iter().map(|nic| &nic.alias));
+    let aliases = aliases.chain(devices.host_devices.iter().map(|host_device| &host_device.alias));
+    let mut aliases = aliases.chain(devices.memories.iter().map(|memory| &memory.alias)).flatten();
+    aliases.any(|alias| alias.user && alias.name == wanted).then(|| format!("ua-{wanted}"))
+}
+
 fn taken_target<'a>(live: &domain::Domain, device: &'a Device) -> Option<&'a str> {
     let Device::Disk(new) = device else { return None };
     let target = new.target.dev.as_deref()?;
     live.devices.disks.iter().any(|disk| disk.target.dev.as_deref() == Some(target)).then_some(target)
+}
+
+/// Two disks in one place, in libvirt's words.
+fn duplicated(live: &domain::Domain, device: &Device, target: &str) -> HypervisorError {
+    let there = live.devices.disks.iter().find(|disk| disk.target.dev.as_deref() == Some(target));
+    let there = there.and_then(|disk| disk.source.path()).unwrap_or_default();
+    let new = match device {
+        Device::Disk(disk) => disk.source.path().unwrap_or_default(),
+        Device::Interface(_) | Device::HostDevice(_) | Device::Memory(_) => "",
+    };
+    HypervisorError {
+        domain: ErrorDomain::DOMAIN,
+        ..HypervisorError::new(ErrorCode::XML_ERROR, format_args!("target '{target}' duplicated for disk sources '{there}' and '{new}'"))
+    }
 }
 
 fn add_device(domain: &mut domain::Domain, device: &Device) {
@@ -424,7 +486,14 @@ fn add_device(domain: &mut domain::Domain, device: &Device) {
         Device::Disk(disk) => devices.disks.push(domain::Disk::clone(disk)),
         Device::Interface(nic) => devices.interfaces.push(domain::Interface::clone(nic)),
         Device::HostDevice(host_device) => devices.host_devices.push(domain::HostDevice::clone(host_device)),
-        Device::Memory(memory) => devices.memories.push(domain::MemoryDevice::clone(memory)),
+        Device::Memory(memory) => {
+            devices.memories.push(domain::MemoryDevice::clone(memory));
+            // The size of the machine is that of all its memory, plugged or not.
+            let size = memory.target.as_ref().and_then(|target| target.size.as_ref()).and_then(domain::Memory::to_bytes);
+            if let (Some(size), Some(before)) = (size, domain.memory.to_bytes()) {
+                domain.memory = domain::Memory::bytes(before + size);
+            }
+        }
     }
 }
 
@@ -440,7 +509,7 @@ fn find_device(live: &domain::Domain, device: &Device) -> (Option<String>, Strin
         Device::Interface(wanted) => {
             let found = live.devices.interfaces.iter().find(|nic| nic.mac.is_some() && nic.mac == wanted.mac);
             let found = found.or_else(|| live.devices.interfaces.iter().find(|nic| nic.alias == wanted.alias));
-            (found.and_then(|nic| name(&nic.alias)), "matching interface".to_owned())
+            (found.and_then(|nic| name(&nic.alias)), sought(wanted))
         }
         Device::HostDevice(wanted) => {
             let found = live.devices.host_devices.iter().find(|host_device| host_device.alias == wanted.alias);
@@ -450,6 +519,24 @@ fn find_device(live: &domain::Domain, device: &Device) -> (Option<String>, Strin
             let found = live.devices.memories.iter().find(|memory| memory.alias == wanted.alias);
             (found.and_then(|memory| name(&memory.alias)), "memory device".to_owned())
         }
+    }
+}
+
+/// How libvirt says which interface it looked for.
+fn sought(nic: &domain::Interface) -> String {
+    let mac = nic.mac.as_ref().map_or("(<null>)", |mac| mac.address.as_str());
+    match &nic.alias {
+        Some(alias) => format!("no device found at address '(<null>)' matching MAC address '{mac}' and alias 'ua-{}'", alias.name),
+        None => format!("no device matching MAC address {mac} found"),
+    }
+}
+
+/// The domain has no such device. `what` is a sentence for interfaces, a name for all others.
+fn missing_device(device: &Device, what: &str) -> HypervisorError {
+    if matches!(device, Device::Interface(_)) {
+        HypervisorError { domain: ErrorDomain::DOMAIN, ..HypervisorError::new(ErrorCode::DEVICE_MISSING, what) }
+    } else {
+        HypervisorError::new(ErrorCode::DEVICE_MISSING, format_args!("{what} not found"))
     }
 }
 
@@ -476,7 +563,7 @@ fn update_device(domain: &mut domain::Domain, device: &Device) -> Result<()> {
         }
         Device::Interface(new) => {
             let old = devices.interfaces.iter_mut().find(|nic| nic.mac == new.mac);
-            old.ok_or_else(|| missing("interface".to_owned()))?.link.clone_from(&new.link);
+            old.ok_or_else(|| missing_device(device, &sought(new)))?.link.clone_from(&new.link);
         }
         Device::HostDevice(_) => return Err(missing("host device".to_owned())),
         Device::Memory(new) => {

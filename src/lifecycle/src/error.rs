@@ -17,6 +17,8 @@ impl ErrorCode {
     pub const INVALID_ARG: Self = Self(8);
     /// The operation was tried and failed.
     pub const OPERATION_FAILED: Self = Self(9);
+    /// The XML names nothing.
+    pub const NO_NAME: Self = Self(21);
     /// The XML is well-formed, but not a domain.
     pub const XML_ERROR: Self = Self(27);
     /// An error of the operating system.

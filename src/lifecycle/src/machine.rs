@@ -156,8 +156,8 @@ fn present(record: Record, stimulus: Stimulus) -> Result<Outcome, LifecycleError
     let state = record.state;
     match stimulus {
         Stimulus::Define => {
-            let detail = if record.persistent { DefinedDetail::Updated } else { DefinedDetail::Added };
-            Ok(Outcome::Changed(vec![step(Record { persistent: true, state }, LifecycleEvent::Defined(detail))]))
+            // Of a transient domain too, which only now gets a configuration.
+            Ok(Outcome::Changed(vec![step(Record { persistent: true, state }, LifecycleEvent::Defined(DefinedDetail::Updated))]))
         }
         Stimulus::Undefine => undefine(record),
         Stimulus::Create { paused } => create(record, paused),
@@ -250,12 +250,11 @@ fn active(record: Record, stimulus: Stimulus) -> Result<Outcome, LifecycleError>
         }
         Stimulus::Panicked(on_crash) if running => {
             let crashed = Record { state: DomainState::Crashed(CrashedReason::Panicked), ..record };
-            let mut steps = vec![step(crashed, LifecycleEvent::Crashed(CrashedDetail::Panicked))];
-            match on_crash {
-                OnCrash::Preserve => {}
-                OnCrash::Destroy => steps.push(stopped(crashed, ShutoffReason::Crashed, StoppedDetail::Crashed)),
-            }
-            Ok(Outcome::Changed(steps))
+            let panicked = step(crashed, LifecycleEvent::Crashed(CrashedDetail::Panicked));
+            Ok(Outcome::Changed(match on_crash {
+                OnCrash::Preserve => vec![panicked],
+                OnCrash::Destroy => vec![panicked, stopped(crashed, ShutoffReason::Crashed, StoppedDetail::Crashed)],
+            }))
         }
         Stimulus::CrashLoaded if running => to(record.state, LifecycleEvent::Crashed(CrashedDetail::Crashloaded)),
         Stimulus::IoError if running => to(DomainState::Paused(PausedReason::IoError), LifecycleEvent::Suspended(SuspendedDetail::IoError)),

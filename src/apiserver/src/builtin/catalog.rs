@@ -123,7 +123,7 @@ pub static ENTRIES: &[Entry] = &[
     entry("", "ConfigMap", "configmaps", true, &k::ConfigMap).short(&["cm"]),
     entry("", "Endpoints", "endpoints", true, &k::Endpoints).short(&["ep"]),
     entry("", "Event", "events", true, &k::Event).short(&["ev"]),
-    entry("", "LimitRange", "limitranges", true, &k::Upsert).short(&["limits"]),
+    entry("", "LimitRange", "limitranges", true, &k::LimitRange).short(&["limits"]),
     entry("", "Namespace", "namespaces", false, &k::Namespace)
         .short(&["ns"])
         .verbs(SINGLE)

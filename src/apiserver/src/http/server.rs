@@ -111,6 +111,7 @@ impl Builder {
             openapi: crate::openapi::OpenApi::new(resources.clone()),
             aggregation: Aggregator::new(env.clone(), store.clone(), resources.clone(), identity),
             service_addresses: crate::builtin::Addresses::default(),
+            spaced_revisions: Mutex::default(),
             definitions: Mutex::new(0),
             indexed: Mutex::default(),
             env,
@@ -171,7 +172,8 @@ impl ApiServer {
     }
 
     /// What the server does without being asked: it keeps the APIServices registered and their conditions true. Runs
-    /// until dropped.
+    /// until dropped. Counting quotas is the work of a controller, which a cluster adds:
+    /// [`crate::admission::quota::run`].
     pub async fn run(&self) {
         self.0.aggregation.clone().run().await;
     }

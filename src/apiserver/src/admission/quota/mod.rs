@@ -64,8 +64,9 @@ pub(super) fn validate(chain: &Chain, attributes: &Attributes) -> Result<(), Api
 fn book(store: &Store, attributes: &Attributes, new: &Value, stored: &Stored) -> Result<Option<Value>, ApiError> {
     let quota = stored.value();
     let gr = attributes.gr();
-    let hard = quantities(&quota, &["spec", "hard"]);
-    if !usage::in_scopes(&quota, &gr, new) {
+    // What counts is what the controller confirmed: a quota that nobody has looked at yet limits nothing.
+    let hard = quantities(&quota, &["status", "hard"]);
+    if hard.is_empty() || !usage::in_scopes(&quota, &gr, new) {
         return Ok(None);
     }
     let mut delta = usage::of(&gr, new);
@@ -89,7 +90,7 @@ fn book(store: &Store, attributes: &Attributes, new: &Value, stored: &Stored) ->
         return Ok(None);
     }
     let mut used = quantities(&quota, &["status", "used"]);
-    let counted = quantities(&quota, &["status", "hard"]) == hard && hard.keys().all(|name| used.contains_key(name));
+    let counted = hard.keys().all(|name| used.contains_key(name));
     if !counted || !exceeded(&delta, &used, &hard).is_empty() {
         used = count(store, &quota, &attributes.namespace, &hard);
     }

@@ -12,16 +12,6 @@ pub struct Plain;
 
 impl Strategy for Plain {}
 
-/// An update of an absent object creates it.
-#[derive(Debug)]
-pub struct Upsert;
-
-impl Strategy for Upsert {
-    fn create_on_update(&self) -> bool {
-        true
-    }
-}
-
 /// A kind with a status, and without a generation.
 #[derive(Debug)]
 pub struct WithStatus;

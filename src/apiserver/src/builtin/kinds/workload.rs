@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::pod_defaults;
 use super::{null_members, pod_rules};
+use crate::builtin::gostruct::{self, Struct};
 use crate::builtin::{Context, Strategy};
 use crate::error::{ApiError, FieldError, printed};
 use crate::object;
@@ -262,33 +263,6 @@ impl Strategy for PodTemplate {
     }
 }
 
-/// `ControllerRevision`: its data never changes.
-#[derive(Debug)]
-pub struct ControllerRevision;
-
-impl Strategy for ControllerRevision {
-    fn raw_member(&self) -> Option<&'static str> {
-        Some("data")
-    }
-
-    fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
-        let mut wrong = Vec::new();
-        if let Some(revision) = object::number(object, &["revision"]).filter(|revision| *revision < 0) {
-            wrong.push(FieldError::invalid("revision", revision, "must be greater than or equal to 0"));
-        }
-        wrong
-    }
-
-    fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
-        let mut wrong = self.validate(cx, object);
-        if object.get("data") != old.get("data") {
-            // The original prints the decoded object, which it never has.
-            wrong.push(FieldError::invalid("data", json!({}), "field is immutable"));
-        }
-        wrong
-    }
-}
-
 /// `Job`.
 #[derive(Debug)]
 pub struct Job;
@@ -367,6 +341,35 @@ impl Strategy for Job {
                 }
                 wrong.push(error);
             }
+        }
+        wrong
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
+        let mut wrong = self.validate(cx, object);
+        if cx.subresource == "status" {
+            return wrong;
+        }
+        let spec = |job: &Value, field: &str| object::at(job, &["spec", field]).cloned().unwrap_or(Value::Null);
+        let mut frozen = |field: &'static str, shown: &dyn Fn(&Value) -> Value| {
+            let (new, before) = (spec(object, field), spec(old, field));
+            if new != before {
+                wrong.push(FieldError::invalid(format!("spec.{field}"), shown(&new), "field is immutable"));
+            }
+        };
+        let as_it_is = |value: &Value| value.clone();
+        frozen("selector", &as_it_is);
+        // A suspended job that never ran may still be given another place to run.
+        let untouched = object::flag(old, &["spec", "suspend"]) && object::at(old, &["status", "startTime"]).is_none();
+        if !untouched {
+            frozen("template", &|template| printed(gostruct::line(Struct::PodTemplateSpec, template)));
+        }
+        for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+            frozen(field, &as_it_is);
+        }
+        let indexed = object::text(old, &["spec", "completionMode"]) == "Indexed";
+        if !indexed {
+            frozen("completions", &as_it_is);
         }
         wrong
     }

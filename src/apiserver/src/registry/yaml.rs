@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use super::decode::Decoded;
 
+/// Brackets of a broken document, beyond which its problem is not looked for.
+const MAX_FLOW: usize = 1_000;
+
 /// Parses a YAML document; the strict finding is a repeated key.
 ///
 /// # Errors
@@ -37,6 +40,11 @@ fn repeated_key(text: &str) -> Option<(usize, String)> {
 
 /// What the original's parser says, which is a port of libyaml: the problem, and its line unless that is the first.
 fn describe(text: &str, error: &serde_saphyr::Error) -> String {
+    // The parser remembers every open bracket at every token.
+    let open = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if open > MAX_FLOW {
+        return "yaml: exceeded max depth of 10000".to_owned();
+    }
     let mut input = text.as_bytes();
     let mut parser = libyaml_safer::Parser::new();
     parser.set_input_string(&mut input);

@@ -2,6 +2,7 @@
 //! equal: longest matching blocks first, and lines that occur often are not looked for in long texts.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 /// Equal lines around a change.
@@ -16,7 +17,7 @@ pub(super) fn diff(before: &str, after: &str) -> String {
     for group in groups(&Matcher::new(&a, &b).changes()) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
         let (left, right) = (first.a.start..last.a.end, first.b.start..last.b.end);
-        out.push_str(&format!("@@ -{} +{} @@\n", numbers(&left), numbers(&right)));
+        let _ = writeln!(out, "@@ -{} +{} @@", numbers(&left), numbers(&right));
         for change in &group {
             let mut add = |sign: char, lines: Option<&[&str]>| {
                 for line in lines.into_iter().flatten() {

@@ -4,6 +4,8 @@
 //! cargo run --example in_process
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 use std::sync::Arc;
 

@@ -8,6 +8,8 @@ mod path;
 pub mod protobuf;
 mod server;
 pub(crate) mod wiring;
+#[cfg(test)]
+mod tests;
 
 pub use body::Body;
 pub use core::{Core, Kubelet};

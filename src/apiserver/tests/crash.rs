@@ -1,6 +1,11 @@
 //! `--data-dir`: a process that is killed, or a disk that tore or damaged its log, loses nothing that was acknowledged.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may assume, and a child tells its parent")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests assume, a child tells its parent, and a disk needs real time"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -192,7 +192,10 @@ async fn deep_nesting_is_refused(#[case] media: &str, #[case] opening: &str, #[c
 #[tokio::test(start_paused = true)]
 async fn long_selectors_end(#[case] path: &str, #[case] part: &str, #[case] expected: u16) {
     let served = served();
-    let path = format!("{path}{}", part.repeat(3_000).replace(' ', "%20").trim_end_matches(',').to_owned() + if expected == 400 { ",," } else { "" });
+    let path = format!(
+        "{path}{}",
+        part.repeat(3_000).replace(' ', "%20").trim_end_matches(',').to_owned() + if expected == 400 { ",," } else { "" }
+    );
     let (status, answer) = served.ask(UserInfo::admin(), Method::GET, &path, &[], Vec::new()).await;
     assert_eq!(status, expected, "{answer}");
 }

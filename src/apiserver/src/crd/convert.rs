@@ -62,7 +62,12 @@ async fn ask(core: &Core, conversion: &Value, value: &mut Value, wanted: &str) -
         "apiVersion": format!("apiextensions.k8s.io/{review}"),
         "request": {"uid": uid, "desiredAPIVersion": wanted, "objects": [value.clone()]},
     });
-    let (status, body) = core.admission.webhook_client().post(&endpoint, Bytes::from(request.to_string()), TIMEOUT).await.map_err(|error| failed(error.0))?;
+    let (status, body) = core
+        .admission
+        .webhook_client()
+        .post(&endpoint, Bytes::from(request.to_string()), TIMEOUT)
+        .await
+        .map_err(|error| failed(error.0))?;
     if !status.is_success() {
         return Err(failed(format!("the server responded with the status code {}", status.as_u16())));
     }

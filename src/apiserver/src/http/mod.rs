@@ -7,9 +7,9 @@ pub mod negotiate;
 mod path;
 pub mod protobuf;
 mod server;
-pub(crate) mod wiring;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wiring;
 
 pub use body::Body;
 pub use core::{Core, Kubelet};

@@ -1,5 +1,7 @@
 //! Mechanisms that need the whole server, over requests in process.
 
+#![allow(clippy::needless_pass_by_value, reason = "cases and bodies come by value")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,6 +10,7 @@ use futures::FutureExt as _;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::ApiServer;
@@ -179,4 +182,55 @@ async fn a_limit_range_completes_itself() {
         json!([{"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"}, "default": {"cpu": "2", "memory": "4Mi"},
             "defaultRequest": {"cpu": "2", "memory": "4Mi"}}, {"type": "Pod", "max": {"cpu": "3"}}])
     );
+}
+
+#[rstest]
+#[case("/apis/networking.k8s.io/v1/namespaces/default/ingresses", json!({}),
+    "Ingress.networking.k8s.io \"x\" is invalid: spec: Invalid value: {\"IngressClassName\":null,\"DefaultBackend\":null,\"TLS\":null,\
+     \"Rules\":null}: either `defaultBackend` or `rules` must be specified")]
+#[case("/apis/networking.k8s.io/v1/namespaces/default/ingresses",
+    json!({"rules": [{"http": {"paths": [{"path": "x", "backend": {"service": {"name": "a", "port": {"number": 1}}}}]}}]}),
+    "Ingress.networking.k8s.io \"x\" is invalid: spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified")]
+#[case("/apis/networking.k8s.io/v1/namespaces/default/networkpolicies", json!({"ingress": [{"ports": [{"port": 99999}]}]}),
+    "NetworkPolicy.networking.k8s.io \"x\" is invalid: spec.ingress[0].ports[0].port: Invalid value: 99999: must be between 1 and \
+     65535, inclusive")]
+#[case("/api/v1/namespaces/default/resourcequotas", json!({"hard": {"bogus": "1", "pods": "-1"}}),
+    "ResourceQuota \"x\" is invalid: [spec.hard[bogus]: Invalid value: \"bogus\": must be a standard resource for quota, \
+     spec.hard[pods]: Invalid value: \"-1\": must be greater than or equal to 0]")]
+#[case("/api/v1/namespaces/default/limitranges", json!({"limits": [{"type": "PersistentVolumeClaim", "min": {"storage": "2Gi"}, "max": {"storage": "1Gi"}}]}),
+    "LimitRange \"x\" is invalid: spec.limits[0].min[storage]: Invalid value: \"2Gi\": min value 2Gi is greater than max value 1Gi")]
+#[case("/apis/batch/v1/namespaces/default/cronjobs",
+    json!({"schedule": "bad", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}}),
+    "CronJob.batch \"x\" is invalid: spec.schedule: Invalid value: \"bad\": expected exactly 5 fields, found 1: [bad]")]
+#[tokio::test(start_paused = true)]
+async fn rules_of_built_in_kinds(#[case] path: &str, #[case] spec: Value, #[case] message: &str) {
+    let (status, answer) = setup().post(path, json!({"metadata": {"name": "x"}, "spec": spec})).await;
+    assert_eq!((status, answer["message"].as_str().unwrap()), (422, message));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stateful_set_or_a_job_is_made_for_stays() {
+    let s = setup();
+    let spec = |restart: &str| json!({"restartPolicy": restart, "containers": [{"name": "c", "image": "i"}]});
+    let sets = "/apis/apps/v1/namespaces/default/statefulsets";
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": spec("Always")});
+    let set =
+        json!({"metadata": {"name": "s"}, "spec": {"serviceName": "x", "selector": {"matchLabels": {"a": "b"}}, "template": template}});
+    assert_eq!(s.post(sets, set).await.0, 201);
+    assert_eq!(s.merge(&format!("{sets}/s"), json!({"spec": {"replicas": 3}})).await.0, 200);
+    let (status, answer) = s.merge(&format!("{sets}/s"), json!({"spec": {"serviceName": "y"}})).await;
+    assert_eq!(status, 422);
+    assert!(answer["message"].as_str().unwrap().contains("spec: Forbidden: updates to statefulset spec for fields other than 'replicas'"));
+
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    assert_eq!(s.post(jobs, json!({"metadata": {"name": "j"}, "spec": {"template": {"spec": spec("Never")}}})).await.0, 201);
+    assert_eq!(s.merge(&format!("{jobs}/j"), json!({"spec": {"parallelism": 2}})).await.0, 200);
+    let (status, answer) = s.merge(&format!("{jobs}/j"), json!({"spec": {"template": {"spec": {"restartPolicy": "OnFailure"}}}})).await;
+    let message = answer["message"].as_str().unwrap();
+    assert_eq!(status, 422);
+    assert!(
+        message.starts_with("Job.batch \"j\" is invalid: spec.template: Invalid value: {\"labels\":{")
+            && message.ends_with("field is immutable")
+    );
+    assert!(message.contains("\"RestartPolicy\":\"OnFailure\",\"TerminationGracePeriodSeconds\":30"), "{message}");
 }

@@ -76,13 +76,7 @@ impl OpenApi {
     ///
     /// `query` is the request's query string; a `hash` in it lets the answer be kept for ever. `others` are the version 3
     /// documents of aggregated servers, by key of the index.
-    pub fn serve(
-        &self,
-        path: &str,
-        query: Option<&str>,
-        headers: &HeaderMap,
-        others: &BTreeMap<String, Bytes>,
-    ) -> Option<Response<Bytes>> {
+    pub fn serve(&self, path: &str, query: Option<&str>, headers: &HeaderMap, others: &BTreeMap<String, Bytes>) -> Option<Response<Bytes>> {
         let path = path.trim_matches('/');
         if path != V2 && path != "openapi/v3" && !path.starts_with("openapi/v3/") {
             return None;

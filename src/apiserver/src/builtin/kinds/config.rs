@@ -185,27 +185,3 @@ fn check_json(data: Option<&Map<String, Value>>, key: &str, wrong: &mut Vec<Fiel
 pub struct ServiceAccount;
 
 impl Strategy for ServiceAccount {}
-
-/// `LimitRange`.
-#[derive(Debug)]
-pub struct LimitRange;
-
-impl Strategy for LimitRange {
-    fn create_on_update(&self) -> bool {
-        true
-    }
-
-    /// Of containers: the default limit is the maximum, the default request is that limit, or else the minimum.
-    fn default(&self, object: &mut Value, _version: &str) {
-        for item in object::list_mut(object, &["spec", "limits"]) {
-            if object::text(item, &["type"]) != "Container" {
-                continue;
-            }
-            for (from, to) in [("max", "default"), ("default", "defaultRequest"), ("min", "defaultRequest")] {
-                for (resource, quantity) in object::map(item, &[from]).cloned().unwrap_or_default() {
-                    object::set_default(item, &[to, &resource], quantity);
-                }
-            }
-        }
-    }
-}

@@ -4,10 +4,14 @@ mod admission;
 mod cluster;
 mod config;
 mod events;
+mod jobs;
+mod limits;
+mod network;
 mod pod;
 mod pod_defaults;
 mod pod_rules;
 mod revision;
+mod schedule;
 mod service;
 mod simple;
 mod storage;
@@ -20,18 +24,18 @@ use crate::object;
 pub use crate::crd::CustomResourceDefinition;
 pub use admission::{AdmissionPolicy, AdmissionPolicyBinding, ApiService, WebhookConfiguration};
 pub use cluster::{Namespace, Node, Rbac};
-pub use config::{ConfigMap, LimitRange, Secret, ServiceAccount};
+pub use config::{ConfigMap, Secret, ServiceAccount};
 pub use events::{Event, Lease};
+pub use jobs::{CronJob, Job};
+pub use limits::{LimitRange, ResourceQuota};
+pub use network::{Endpoints, Ingress, NetworkPolicy};
 pub use pod::Pod;
 pub use revision::ControllerRevision;
-pub use service::{EndpointSlice, Endpoints, NetworkPolicy, Service};
-pub use simple::{
-    CertificateSigningRequest, CsiDriver, Generation, GenerationAndStatus, Plain, PriorityClass, VolumeAttachment, WithStatus,
-};
+pub use service::{EndpointSlice, Service};
+pub use simple::{CertificateSigningRequest, CsiDriver, Generation, Plain, PriorityClass, RuntimeClass, VolumeAttachment};
 pub use storage::{PersistentVolume, PersistentVolumeClaim, StorageClass};
 pub use workload::{
-    CronJob, DaemonSet, Deployment, HorizontalPodAutoscaler, Job, PodDisruptionBudget, PodTemplate, ReplicaSet,
-    ReplicationController, StatefulSet,
+    DaemonSet, Deployment, HorizontalPodAutoscaler, PodDisruptionBudget, PodTemplate, ReplicaSet, ReplicationController, StatefulSet,
 };
 
 /// Go writes times without `omitempty` as null when they are not set; so do the elements of a list here.

@@ -212,7 +212,10 @@ fn check_ephemeral(object: &Value, old: &Value) -> Vec<FieldError> {
                 wrong.push(FieldError::forbidden("spec.ephemeralContainers", detail));
             }
             Some(now) if now != before => {
-                let detail = format!("existing ephemeral containers {name:?} may not be changed\n{}", gostruct::difference(Struct::EphemeralContainer, before, now));
+                let detail = format!(
+                    "existing ephemeral containers {name:?} may not be changed\n{}",
+                    gostruct::difference(Struct::EphemeralContainer, before, now)
+                );
                 wrong.push(FieldError::forbidden("spec.ephemeralContainers", detail));
             }
             Some(_) => {}

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::builtin::Strategy;
 use crate::schema::Schema;
+use crate::store::Stored;
 
 /// An API group and a resource in it, without version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,6 +141,10 @@ pub struct VersionInfo {
     pub storage: bool,
     /// The schema, for custom resources; that of built-in kinds is looked up lazily ([`ResourceInfo::schema`]).
     pub schema: Option<Arc<Schema>>,
+    /// Tells schemas of a custom resource apart.
+    pub fingerprint: u64,
+    /// Revision since which the schema of a custom resource is this one: what was stored before is read through it.
+    pub since: u64,
     /// Printer columns of a custom resource.
     pub printer_columns: Vec<PrinterColumn>,
     /// Whether `/status` exists.
@@ -245,6 +250,14 @@ impl ResourceInfo {
         match &self.source {
             Source::Builtin(_) => crate::schema::builtin::schema_of(&self.gvk(version)),
             Source::Crd { .. } => self.version(version).and_then(|version| version.schema.clone()),
+        }
+    }
+
+    /// Whether an object is stored as it is read now: in the storage version, and not older than that version's schema.
+    pub fn is_current(&self, stored: &Stored) -> bool {
+        match &self.source {
+            Source::Builtin(_) => true,
+            Source::Crd { .. } => self.version(self.storage_version()).is_none_or(|version| version.since <= stored.revision),
         }
     }
 

@@ -68,10 +68,13 @@ pub async fn run(args: &Apiserver, seed: u64, stop: CancellationToken) -> Result
     let pki = keys(args.data_dir.as_deref(), &env.now, &endpoint.names())?;
     let server = ApiServer::builder(env.clone()).store(store(args.data_dir.as_deref())?).pki(&pki).build()?;
     let url = endpoint.url();
+    let background = server.clone();
+    let upkeep = tokio::spawn(async move { background.run().await });
     let serving = endpoint.serve(&server, &pki, &env.now, stop)?;
     write_kubeconfig(&args.kubeconfig, &pki, &url)?;
     eprintln!("serving the Kubernetes API at {url}\nkubeconfig: {}", args.kubeconfig.display());
     // It ends when told to; a panic inside has been reported by the runtime.
     let _ = serving.await;
+    upkeep.abort();
     Ok(())
 }

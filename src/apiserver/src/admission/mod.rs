@@ -186,6 +186,11 @@ impl Chain {
         }
     }
 
+    /// The client of all webhooks, for those of conversion.
+    pub fn webhook_client(&self) -> &webhook::client::Client {
+        self.webhooks.client()
+    }
+
     /// Lets plugins and webhooks change the object.
     ///
     /// # Errors

@@ -78,6 +78,11 @@ impl Quantity {
         self.nano == 0
     }
 
+    /// Whether it has no fraction.
+    pub const fn is_whole(self) -> bool {
+        self.nano % NANO == 0
+    }
+
     /// `self / other` as a number, for ratios; `None` when `other` is zero.
     pub fn ratio(self, other: Self) -> Option<f64> {
         (other.nano != 0).then(|| self.nano as f64 / other.nano as f64)

@@ -449,6 +449,9 @@ async fn quotas_book_refuse_and_notice_what_is_gone() {
         let key = crate::store::Key::new(crate::resource::GroupResource::new("", "resourcequotas"), "n", "q");
         cluster.store.get(&key).unwrap().value()["status"]["used"].clone()
     };
+    cluster.create("Pod", "pods", sized("2Gi")).await.unwrap();
+    assert_eq!(used(), Value::Null, "a quota that was not counted yet limits nothing");
+    super::quota::recount(&cluster.store, "n").unwrap();
     let (first, _) = cluster.create("Pod", "pods", sized("600Mi")).await.unwrap();
     assert_eq!(used(), json!({"pods": "1", "requests.memory": "600Mi"}));
     put(&cluster.store, "", "pods", first);

@@ -43,6 +43,9 @@ async fn server(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
     if path == "/apis/sub.example.dev/v1" {
         return Response::new(Full::new(Bytes::from(resource_list().to_string())));
     }
+    if path == "/openapi/v3/apis/sub.example.dev/v1" {
+        return Response::new(Full::new(Bytes::from_static(b"{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"other\"}}")));
+    }
     if path.starts_with("/openapi") {
         return Response::builder().status(404).body(Full::default()).unwrap();
     }
@@ -324,6 +327,12 @@ async fn a_user_reaches_the_other_server_through_the_whole_server() {
     };
     let (status, body) = ask(UserInfo::admin(), "/apis").await;
     assert!(status == 200 && body.contains("\"sub.example.dev/v1\""), "{body}");
+    let (_, index) = ask(UserInfo::admin(), "/openapi/v3").await;
+    let index: Value = serde_json::from_str(&index).unwrap();
+    let place = index["paths"]["apis/sub.example.dev/v1"]["serverRelativeURL"].as_str().unwrap();
+    let (status, body) = ask(UserInfo::admin(), place).await;
+    assert!(status == 200 && body.contains("\"title\":\"other\""), "{place}: {body}");
+    assert_eq!(ask(UserInfo::admin(), &format!("{place}0")).await.0, 301, "an outdated hash leads to the current document");
     let path = "/apis/sub.example.dev/v1/namespaces/n/things/t/start";
     let (status, body) = ask(UserInfo::admin(), path).await;
     assert!(status == 200 && body.contains("[\"x-remote-user\",\"kubernetes-admin\"]"), "{body}");

@@ -13,7 +13,7 @@ use http::request::Parts;
 use percent::decode;
 use sha2::{Digest, Sha256};
 
-use super::service_account::ServiceAccountTokens;
+use super::service_account::{ServiceAccountTokens, TokenError};
 use super::x509::{self, ClientCa};
 use super::{ANONYMOUS, AUTHENTICATED, PeerCert, UNAUTHENTICATED, UserInfo};
 use crate::env::Now;
@@ -199,7 +199,10 @@ impl Authentication {
         let (mut user, audiences) = match (fixed, &self.service_accounts) {
             (Some(user), _) => (user, audiences.to_vec()),
             (None, Some(tokens)) => {
-                let verified = tokens.verify(token, audiences).map_err(|error| format!("[invalid bearer token, {error}]"))?;
+                let verified = tokens.verify(token, audiences).map_err(|error| match error {
+                    TokenError::Foreign => "invalid bearer token".to_owned(),
+                    TokenError::Refused(why) => format!("[invalid bearer token, {why}]"),
+                })?;
                 (verified.user, verified.audiences)
             }
             (None, None) => return Err("invalid bearer token".to_owned()),

@@ -86,6 +86,17 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Why a token names nobody; without any part of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// It is none that this cluster signed.
+    #[error("the token is not one of this cluster")]
+    Foreign,
+    /// It is ours and no good.
+    #[error("{0}")]
+    Refused(String),
+}
+
 impl ServiceAccountTokens {
     /// `key_pem` is an ECDSA P-256 key in PKCS #8 ([`crate::serve::Pki::service_account_key_pem`]).
     pub fn new(key_pem: &str, store: Store, env: Env) -> Result<Self, PkiError> {
@@ -223,12 +234,13 @@ impl ServiceAccountTokens {
     /// Whose token it is. `audiences` are those of the asker; empty means the API server's.
     ///
     /// # Errors
-    /// Why it is no good, without any part of the token.
-    pub fn verify(&self, token: &str, audiences: &[String]) -> Result<Verified, String> {
-        let claims = self.claims(token).ok_or("the token is not one of this cluster")?;
-        if text(&claims, "/iss") != ISSUER {
-            return Err("the token has another issuer".to_owned());
-        }
+    /// [`TokenError`].
+    pub fn verify(&self, token: &str, audiences: &[String]) -> Result<Verified, TokenError> {
+        let claims = self.claims(token).filter(|claims| text(claims, "/iss") == ISSUER).ok_or(TokenError::Foreign)?;
+        self.check(&claims, audiences).map_err(TokenError::Refused)
+    }
+
+    fn check(&self, claims: &Value, audiences: &[String]) -> Result<Verified, String> {
         let own = [ISSUER.to_owned()];
         let wanted = if audiences.is_empty() { &own[..] } else { audiences };
         let named = match claims.get("aud") {
@@ -251,7 +263,7 @@ impl ServiceAccountTokens {
         let private = claims.get("kubernetes.io").cloned().unwrap_or_default();
         let namespace = text(&private, "/namespace");
         let name = text(&private, "/serviceaccount/name");
-        if text(&claims, "/sub") != user_name(namespace, name) {
+        if text(claims, "/sub") != user_name(namespace, name) {
             return Err("service account token has been invalidated".to_owned());
         }
         let mut extra = BTreeMap::new();
@@ -415,7 +427,7 @@ mod tests {
         s.clock.fetch_add(599, Ordering::Relaxed);
         assert!(s.tokens.verify(&token, &[]).is_ok());
         s.clock.fetch_add(1, Ordering::Relaxed);
-        assert_eq!(s.tokens.verify(&token, &[]).unwrap_err(), "service account token has expired");
+        assert_eq!(s.tokens.verify(&token, &[]).unwrap_err().to_string(), "service account token has expired");
     }
 
     #[test]
@@ -424,7 +436,7 @@ mod tests {
         let token = token(&s, json!({"audiences": ["me"]}));
         assert_eq!(s.tokens.verify(&token, &["you".into(), "me".into()]).unwrap().audiences, ["me"]);
         let error = s.tokens.verify(&token, &["you".into()]).unwrap_err();
-        assert_eq!(error, "token audiences [\"me\"] is invalid for the target audiences [\"you\"]");
+        assert_eq!(error.to_string(), "token audiences [\"me\"] is invalid for the target audiences [\"you\"]");
         assert!(s.tokens.verify(&token, &[]).is_err());
     }
 
@@ -435,7 +447,7 @@ mod tests {
         let user = s.tokens.verify(&token, &[]).unwrap().user;
         assert_eq!(user.extra["authentication.kubernetes.io/pod-name"], ["p"]);
         put(&s.store, "pods", json!({"metadata": {"name": "p", "namespace": "n", "uid": "other"}, "spec": {"serviceAccountName": "sa"}}));
-        assert_eq!(s.tokens.verify(&token, &[]).unwrap_err(), "service account token has been invalidated");
+        assert_eq!(s.tokens.verify(&token, &[]).unwrap_err().to_string(), "service account token has been invalidated");
     }
 
     #[test]

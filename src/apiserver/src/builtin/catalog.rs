@@ -123,7 +123,7 @@ pub static ENTRIES: &[Entry] = &[
     entry("", "ConfigMap", "configmaps", true, &k::ConfigMap).short(&["cm"]),
     entry("", "Endpoints", "endpoints", true, &k::Endpoints).short(&["ep"]),
     entry("", "Event", "events", true, &k::Event).short(&["ev"]),
-    entry("", "LimitRange", "limitranges", true, &k::Upsert).short(&["limits"]),
+    entry("", "LimitRange", "limitranges", true, &k::LimitRange).short(&["limits"]),
     entry("", "Namespace", "namespaces", false, &k::Namespace)
         .short(&["ns"])
         .verbs(SINGLE)
@@ -156,7 +156,7 @@ pub static ENTRIES: &[Entry] = &[
         .short(&["rc"])
         .all()
         .subs(&[SCALE, sub("status", "ReplicationController", RW)]),
-    entry("", "ResourceQuota", "resourcequotas", true, &k::WithStatus).short(&["quota"]).subs(&[sub("status", "ResourceQuota", RW)]),
+    entry("", "ResourceQuota", "resourcequotas", true, &k::ResourceQuota).short(&["quota"]).subs(&[sub("status", "ResourceQuota", RW)]),
     entry("", "Secret", "secrets", true, &k::Secret),
     entry("", "ServiceAccount", "serviceaccounts", true, &k::ServiceAccount).short(&["sa"]).subs(&[Subresource {
         name: "token",
@@ -203,7 +203,7 @@ pub static ENTRIES: &[Entry] = &[
         .short(&["csr"])
         .subs(&[sub("approval", "CertificateSigningRequest", RW), sub("status", "CertificateSigningRequest", RW)]),
     entry("networking.k8s.io", "IngressClass", "ingressclasses", false, &k::Generation),
-    entry("networking.k8s.io", "Ingress", "ingresses", true, &k::GenerationAndStatus).short(&["ing"]).subs(&[sub("status", "Ingress", RW)]),
+    entry("networking.k8s.io", "Ingress", "ingresses", true, &k::Ingress).short(&["ing"]).subs(&[sub("status", "Ingress", RW)]),
     entry("networking.k8s.io", "NetworkPolicy", "networkpolicies", true, &k::NetworkPolicy).short(&["netpol"]),
     entry("policy", "PodDisruptionBudget", "poddisruptionbudgets", true, &k::PodDisruptionBudget).short(&["pdb"]).subs(&[sub(
         "status",
@@ -250,7 +250,7 @@ pub static ENTRIES: &[Entry] = &[
         .subs(&[sub("status", "CustomResourceDefinition", RW)]),
     entry("scheduling.k8s.io", "PriorityClass", "priorityclasses", false, &k::PriorityClass).short(&["pc"]),
     entry("coordination.k8s.io", "Lease", "leases", true, &k::Lease),
-    entry("node.k8s.io", "RuntimeClass", "runtimeclasses", false, &k::Plain),
+    entry("node.k8s.io", "RuntimeClass", "runtimeclasses", false, &k::RuntimeClass),
     entry("discovery.k8s.io", "EndpointSlice", "endpointslices", true, &k::EndpointSlice),
 ];
 

@@ -4,6 +4,7 @@ mod addresses;
 mod bootstrap;
 pub mod catalog;
 mod eviction;
+mod gostruct;
 mod kinds;
 mod strategy;
 mod subresource;

@@ -25,6 +25,12 @@ pub struct Context<'a> {
     pub user: &'a crate::auth::UserInfo,
     /// Nothing will be stored.
     pub dry_run: bool,
+    /// Verb of the request.
+    pub verb: &'a str,
+    /// The request's body.
+    pub body: &'a [u8],
+    /// The body's media type.
+    pub content_type: &'a str,
 }
 
 impl<'a> Context<'a> {
@@ -36,6 +42,9 @@ impl<'a> Context<'a> {
             subresource: &call.subresource,
             version: &call.version,
             user: &call.user,
+            verb: &call.verb,
+            body: &call.body,
+            content_type: &call.content_type,
             dry_run: call.query.all("dryRun").any(|value| value == "All"),
         }
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::admission::webhook::client::{Client, Endpoint};
+use crate::admission::webhook::client::Endpoint;
 use crate::error::ApiError;
 use crate::http::Core;
 use crate::object;
@@ -14,6 +14,16 @@ use crate::schema::{default, prune};
 const TIMEOUT: u64 = 30;
 /// Versions of the review that this server speaks, the preferred one first.
 const REVIEWS: [&str; 2] = ["v1", "v1beta1"];
+
+/// Reads a stored object through the schema of its version as it is now: what the schema does not know any more goes,
+/// new defaults come. Nothing is written; an object has the revision that it was stored with.
+pub fn refresh(info: &ResourceInfo, value: &mut Value) {
+    let version = object::text(value, &["apiVersion"]).rsplit('/').next().unwrap_or_default().to_owned();
+    if let Some(schema) = info.schema(&version) {
+        prune(&schema, value);
+        default(&schema, value);
+    }
+}
 
 /// Brings an object into another version: by name only, or through the definition's webhook.
 ///
@@ -52,8 +62,12 @@ async fn ask(core: &Core, conversion: &Value, value: &mut Value, wanted: &str) -
         "apiVersion": format!("apiextensions.k8s.io/{review}"),
         "request": {"uid": uid, "desiredAPIVersion": wanted, "objects": [value.clone()]},
     });
-    let client = Client::new(core.env.clone(), core.store.clone());
-    let (status, body) = client.post(&endpoint, Bytes::from(request.to_string()), TIMEOUT).await.map_err(|error| failed(error.0))?;
+    let (status, body) = core
+        .admission
+        .webhook_client()
+        .post(&endpoint, Bytes::from(request.to_string()), TIMEOUT)
+        .await
+        .map_err(|error| failed(error.0))?;
     if !status.is_success() {
         return Err(failed(format!("the server responded with the status code {}", status.as_u16())));
     }

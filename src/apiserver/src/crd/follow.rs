@@ -83,7 +83,9 @@ fn round(store: &Store, registry: &Registry, env: &Env) -> bool {
             // A definition that still waits for something is looked at every time.
             let settled = !terminating && status::is_true(&value, "NamesAccepted");
             let name = stored.key.name.clone();
-            infos.insert(name, resource_info(&value, if settled { revision } else { 0 }, terminating));
+            let mut info = resource_info(&value, if settled { revision } else { 0 }, terminating);
+            date_schemas(&mut info, served.get(&name).map(AsRef::as_ref), revision);
+            infos.insert(name, info);
         }
     }
     for (name, info) in &infos {
@@ -95,6 +97,14 @@ fn round(store: &Store, registry: &Registry, env: &Env) -> bool {
 
 fn is_current(info: &ResourceInfo, revision: u64) -> bool {
     info.versions.iter().filter_map(|version| version.schema.as_ref()).any(|schema| schema.origin == revision)
+}
+
+/// Sets since when the schemas are what they are; one that stayed the same keeps its date.
+fn date_schemas(info: &mut ResourceInfo, before: Option<&ResourceInfo>, revision: u64) {
+    for version in &mut info.versions {
+        let same = before.and_then(|before| before.version(&version.name)).filter(|old| old.fingerprint == version.fingerprint);
+        version.since = same.map_or(revision, |old| old.since);
+    }
 }
 
 fn names_of(value: &Value) -> (String, Value) {

@@ -20,7 +20,7 @@ mod strategy;
 mod tests;
 mod validation;
 
-pub use convert::convert;
+pub use convert::{convert, refresh};
 pub use follow::follow;
 pub use serve::{resource_info, version_order};
 pub use strategy::CustomResourceDefinition;

@@ -1,6 +1,7 @@
 //! An established definition as a resource that the server serves.
 
 use std::cmp::Ordering;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -42,6 +43,12 @@ pub fn resource_info(definition: &Value, revision: u64, terminating: bool) -> Re
     }
 }
 
+fn fingerprint(schema: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    schema.hash(&mut hasher);
+    hasher.finish()
+}
+
 fn version_info<'a>(version: &'a Value, revision: u64, schemas: &mut Vec<(&'a Value, Arc<Schema>)>) -> VersionInfo {
     let raw = object::at(version, &["schema", "openAPIV3Schema"]);
     let schema = raw.map(|raw| {
@@ -72,6 +79,8 @@ fn version_info<'a>(version: &'a Value, revision: u64, schemas: &mut Vec<(&'a Va
     }
     VersionInfo {
         name: text(version, "name"),
+        fingerprint: raw.map_or(0, fingerprint),
+        since: revision,
         served: object::flag(version, &["served"]),
         storage: object::flag(version, &["storage"]),
         schema,

@@ -77,7 +77,7 @@ fn paths(core: &Core) -> Vec<String> {
         }
         paths.push(group);
     }
-    paths.extend(["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+    paths.extend(["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"].map(str::to_owned));
     paths.sort();
     paths.dedup();
     paths

@@ -5,6 +5,7 @@
 
 mod documents;
 mod health;
+mod openid;
 
 pub use documents::version_rank;
 
@@ -44,6 +45,9 @@ pub fn serve(core: &Arc<Core>, request: &RequestInfo, parts: &Parts) -> Result<R
     let read = matches!(parts.method.as_str(), "GET" | "HEAD");
     let path = request.path.trim_end_matches('/');
     if let Some(response) = health::serve(core, path, read, parts.uri.query()) {
+        return Ok(response);
+    }
+    if let Some(response) = openid::serve(core, path, read) {
         return Ok(response);
     }
     if path == "/apis" || path == "/api" {

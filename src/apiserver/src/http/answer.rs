@@ -83,12 +83,6 @@ pub async fn output(call: &AnswerTo, output: Output) -> Result<Response<Body>, A
 pub struct AnswerTo(pub Call);
 
 impl AnswerTo {
-    /// Whether the stored bytes are what the client wants.
-    fn verbatim(&self) -> bool {
-        let call = &self.0;
-        call.version == call.info.storage_version() && call.info.storage_resource() == call.info.gr
-    }
-
     async fn object(&self, object: Object) -> Result<Value, ApiError> {
         match object {
             Object::Stored(stored) => self.0.converted(&stored).await,
@@ -99,7 +93,7 @@ impl AnswerTo {
 
 async fn object_answer(call: &AnswerTo, code: u16, object: Object, accepted: Accepted) -> Result<Response<Body>, ApiError> {
     match (accepted.shape, object) {
-        (Shape::Plain, Object::Stored(stored)) if accepted.encoding == Encoding::Json && call.verbatim() => {
+        (Shape::Plain, Object::Stored(stored)) if accepted.encoding == Encoding::Json && call.0.is_verbatim(&stored) => {
             Ok(bytes(code, Encoding::Json.media_type(), stored.json.clone()))
         }
         (Shape::Plain, object) => Ok(value(code, accepted.encoding, &call.object(object).await?)),
@@ -126,13 +120,13 @@ async fn list_answer(call: &AnswerTo, list: Items, accepted: Accepted) -> Result
     }
     metadata.insert("resourceVersion".into(), list.revision.to_string().into());
     let mut metadata = Value::Object(metadata);
-    if accepted.shape == Shape::Plain && accepted.encoding == Encoding::Json && call.verbatim() {
+    if accepted.shape == Shape::Plain && accepted.encoding == Encoding::Json {
         let stored: Option<Vec<&Stored>> = list
             .items
             .iter()
             .map(|item| match item {
-                Object::Stored(stored) => Some(stored.as_ref()),
-                Object::Value(_) => None,
+                Object::Stored(stored) if call.0.is_verbatim(stored) => Some(stored.as_ref()),
+                Object::Stored(_) | Object::Value(_) => None,
             })
             .collect();
         if let Some(stored) = stored {

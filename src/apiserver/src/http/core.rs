@@ -46,6 +46,8 @@ pub struct Core {
     pub aggregation: Aggregator,
     /// Addresses and node ports of Services.
     pub service_addresses: crate::builtin::Addresses,
+    /// UIDs of ControllerRevisions whose data was not sent in the form that the server writes.
+    pub(crate) spaced_revisions: Mutex<std::collections::BTreeSet<String>>,
     /// Revision of the definitions that [`Core::resources`] reflects.
     pub(crate) definitions: Mutex<u64>,
     /// Selectable fields that the store computes, by custom resource.

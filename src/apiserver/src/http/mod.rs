@@ -7,6 +7,8 @@ pub mod negotiate;
 mod path;
 pub mod protobuf;
 mod server;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wiring;
 
 pub use body::Body;

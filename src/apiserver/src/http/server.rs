@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -29,6 +30,9 @@ use crate::resource::{Registry, ResourceInfo};
 use crate::serve::tls::TlsError;
 use crate::serve::{Pki, PkiError};
 use crate::store::{Store, StoreError};
+
+/// How long a client may take to send a body (kube-apiserver's `--request-timeout`).
+const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The API server. Clones share everything; as a tower service it authenticates each request.
 #[derive(Clone, Debug)]
@@ -111,6 +115,7 @@ impl Builder {
             openapi: crate::openapi::OpenApi::new(resources.clone()),
             aggregation: Aggregator::new(env.clone(), store.clone(), resources.clone(), identity),
             service_addresses: crate::builtin::Addresses::default(),
+            spaced_revisions: Mutex::default(),
             definitions: Mutex::new(0),
             indexed: Mutex::default(),
             env,
@@ -171,7 +176,8 @@ impl ApiServer {
     }
 
     /// What the server does without being asked: it keeps the APIServices registered and their conditions true. Runs
-    /// until dropped.
+    /// until dropped. Counting quotas is the work of a controller, which a cluster adds:
+    /// [`crate::admission::quota::run`].
     pub async fn run(&self) {
         self.0.aggregation.clone().run().await;
     }
@@ -280,10 +286,11 @@ where
         return Err(ApiError::method_not_supported(&info.gr, ""));
     }
     let accepted = accepted?;
-    let body = match Limited::new(body, BODY_LIMIT + 1).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(ApiError::too_large(BODY_LIMIT)),
-        Err(error) => return Err(ApiError::bad_request(format!("read the body: {error}"))),
+    let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT + 1).collect()).await {
+        Err(_) => return Err(ApiError::timeout("request did not complete within the allotted timeout", 0)),
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Err(ApiError::too_large(BODY_LIMIT)),
+        Ok(Err(error)) => return Err(ApiError::bad_request(format!("read the body: {error}"))),
     };
     let header =
         |name: http::header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();

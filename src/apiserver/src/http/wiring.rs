@@ -12,6 +12,9 @@ pub(crate) fn openapi(core: &Arc<Core>, path: &str, parts: &Parts) -> Option<Res
     if !matches!(parts.method.as_str(), "GET" | "HEAD") {
         return None;
     }
-    let response = core.openapi.serve(path, parts.uri.query(), &parts.headers)?;
+    if !path.starts_with("/openapi/") {
+        return None;
+    }
+    let response = core.openapi.serve(path, parts.uri.query(), &parts.headers, &core.aggregation.openapi_v3())?;
     Some(response.map(Body::whole))
 }

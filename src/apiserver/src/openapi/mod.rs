@@ -74,8 +74,9 @@ impl OpenApi {
 
     /// Answers a GET below `/openapi`; `None` for paths that are no document.
     ///
-    /// `query` is the request's query string; a `hash` in it lets the answer be kept for ever.
-    pub fn serve(&self, path: &str, query: Option<&str>, headers: &HeaderMap) -> Option<Response<Bytes>> {
+    /// `query` is the request's query string; a `hash` in it lets the answer be kept for ever. `others` are the version 3
+    /// documents of aggregated servers, by key of the index.
+    pub fn serve(&self, path: &str, query: Option<&str>, headers: &HeaderMap, others: &BTreeMap<String, Bytes>) -> Option<Response<Bytes>> {
         let path = path.trim_matches('/');
         if path != V2 && path != "openapi/v3" && !path.starts_with("openapi/v3/") {
             return None;
@@ -85,8 +86,10 @@ impl OpenApi {
         }
         let groups = self.groups();
         if path == "openapi/v3" {
-            let hash = hash_of(groups.values().map(|group| group.hash.as_str()));
-            let mut index = answer(headers, index(&groups), &hash, false);
+            let others: BTreeMap<&str, String> = others.iter().map(|(key, document)| (key.as_str(), digest(document))).collect();
+            let own = groups.values().map(|group| group.hash.as_str());
+            let hash = hash_of(own.chain(others.values().map(String::as_str)));
+            let mut index = answer(headers, index(&groups, &others), &hash, false);
             // The original does not name the type of the index, and its library then guesses text.
             index.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
             return Some(index);
@@ -97,14 +100,21 @@ impl OpenApi {
             return Some(answer(headers, body, &hash, false));
         }
         let name = path.strip_prefix("openapi/v3/")?;
-        let Some(group) = groups.get(name) else { return Some(absent()) };
+        let (hash, group) = match (groups.get(name), others.get(name)) {
+            (Some(group), _) => (group.hash.clone(), Ok(group)),
+            (None, Some(document)) => (digest(document), Err(document)),
+            (None, None) => return Some(absent()),
+        };
         let asked = query.and_then(|query| query.split('&').find_map(|part| part.strip_prefix("hash=")));
-        if let Some(asked) = asked.filter(|asked| *asked != group.hash) {
-            tracing::debug!(asked, current = group.hash, "redirect to the current document");
-            return Some(moved(&format!("/openapi/v3/{name}?hash={}", group.hash)));
+        if let Some(asked) = asked.filter(|asked| *asked != hash) {
+            tracing::debug!(asked, current = hash, "redirect to the current document");
+            return Some(moved(&format!("/openapi/v3/{name}?hash={hash}")));
         }
-        let body = self.document(name, &group.hash, || v3(group));
-        Some(answer(headers, body, &group.hash, asked.is_some()))
+        let body = match group {
+            Ok(group) => self.document(name, &hash, || v3(group)),
+            Err(document) => document.clone(),
+        };
+        Some(answer(headers, body, &hash, asked.is_some()))
     }
 
     fn groups(&self) -> Arc<BTreeMap<String, Group>> {
@@ -142,6 +152,13 @@ fn hash_of<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     })
 }
 
+fn digest(document: &Bytes) -> String {
+    Sha256::digest(document).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
+}
+
 fn groups(registry: &Registry) -> BTreeMap<String, Group> {
     let mut served: BTreeMap<String, Vec<Served>> = BTreeMap::new();
     for info in registry.all() {
@@ -172,10 +189,13 @@ fn identity(served: &Served) -> String {
     format!("{} {} {} {} {} {origin} {}", info.gr, info.kind, info.list_kind, info.namespaced, served.version, env!("CARGO_PKG_VERSION"))
 }
 
-fn index(groups: &BTreeMap<String, Group>) -> Bytes {
-    let paths: BTreeMap<&str, Value> = groups
-        .values()
-        .map(|group| (group.path.as_str(), json!({"serverRelativeURL": format!("/openapi/v3/{}?hash={}", group.path, group.hash)})))
+fn index(groups: &BTreeMap<String, Group>, others: &BTreeMap<&str, String>) -> Bytes {
+    let own = groups.values().map(|group| (group.path.as_str(), &group.hash));
+    let paths: BTreeMap<&str, Value> = others
+        .iter()
+        .map(|(path, hash)| (*path, hash))
+        .chain(own)
+        .map(|(path, hash)| (path, json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")})))
         .collect();
     Bytes::from(json!({"paths": paths}).to_string())
 }

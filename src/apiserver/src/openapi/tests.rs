@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use http::HeaderMap;
 use http::header::{ACCEPT, ETAG, IF_NONE_MATCH, LOCATION};
 use rstest::rstest;
@@ -34,7 +36,7 @@ fn api() -> (OpenApi, Registry) {
 }
 
 fn get(api: &OpenApi, path: &str) -> Value {
-    let response = api.serve(path, None, &HeaderMap::new()).unwrap();
+    let response = api.serve(path, None, &HeaderMap::new(), &BTreeMap::new()).unwrap();
     assert_eq!(response.status(), 200, "{path}");
     serde_json::from_slice(response.body()).unwrap()
 }
@@ -53,7 +55,7 @@ fn the_index_names_what_is_served_with_its_hash() {
     assert_eq!(paths.keys().collect::<Vec<_>>(), ["apis/example.dev/v1", "version"]);
     let url = paths["apis/example.dev/v1"]["serverRelativeURL"].as_str().unwrap().to_owned();
     let (path, query) = url.split_once('?').unwrap();
-    let response = api.serve(path, Some(query), &HeaderMap::new()).unwrap();
+    let response = api.serve(path, Some(query), &HeaderMap::new(), &BTreeMap::new()).unwrap();
     assert_eq!(response.headers()["cache-control"], "public, immutable");
     // Another schema gives another hash; who asks for the old one is sent to the new.
     let mut other = gears(&json!({"type": "object"}));
@@ -63,7 +65,7 @@ fn the_index_names_what_is_served_with_its_hash() {
         version.schema = Some(schema.into());
     }
     registry.replace_crds(vec![other]);
-    let moved = api.serve(path, Some(query), &HeaderMap::new()).unwrap();
+    let moved = api.serve(path, Some(query), &HeaderMap::new(), &BTreeMap::new()).unwrap();
     assert_eq!(moved.status(), 301);
     assert_ne!(moved.headers()[LOCATION], url.as_str());
 }
@@ -136,16 +138,16 @@ fn version_two_leaves_out_what_it_cannot_say() {
 #[case("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", 406)]
 fn only_json_is_served(#[case] accept: &str, #[case] status: u16) {
     let (api, _) = api();
-    let response = api.serve("/openapi/v2", None, &headers(ACCEPT, accept)).unwrap();
+    let response = api.serve("/openapi/v2", None, &headers(ACCEPT, accept), &BTreeMap::new()).unwrap();
     assert_eq!(response.status(), status);
 }
 
 #[test]
 fn what_the_client_knows_is_not_sent_again() {
     let (api, _) = api();
-    let first = api.serve("/openapi/v2", None, &HeaderMap::new()).unwrap();
+    let first = api.serve("/openapi/v2", None, &HeaderMap::new(), &BTreeMap::new()).unwrap();
     let tag = first.headers()[ETAG].to_str().unwrap();
-    let second = api.serve("/openapi/v2", None, &headers(IF_NONE_MATCH, tag)).unwrap();
+    let second = api.serve("/openapi/v2", None, &headers(IF_NONE_MATCH, tag), &BTreeMap::new()).unwrap();
     assert_eq!((second.status().as_u16(), second.body().len()), (304, 0));
 }
 
@@ -156,5 +158,5 @@ fn what_the_client_knows_is_not_sent_again() {
 #[case("/openapi/v2/x", None)]
 fn other_paths_are_no_documents(#[case] path: &str, #[case] status: Option<u16>) {
     let (api, _) = api();
-    assert_eq!(api.serve(path, None, &HeaderMap::new()).map(|response| response.status().as_u16()), status);
+    assert_eq!(api.serve(path, None, &HeaderMap::new(), &BTreeMap::new()).map(|response| response.status().as_u16()), status);
 }

@@ -146,9 +146,23 @@ impl Call {
 
     /// What clients see of a stored object in the request's version.
     pub async fn converted(&self, stored: &Stored) -> Result<Value, ApiError> {
-        let mut value = stored.value();
+        let mut value = self.read(stored);
         convert(&self.core, &self.info, &mut value, &self.info.gr, &self.version).await?;
         Ok(value)
+    }
+
+    /// A stored object as it is read now, in the version that it is stored in.
+    pub fn read(&self, stored: &Stored) -> Value {
+        let mut value = stored.value();
+        if !self.info.is_current(stored) {
+            crate::crd::refresh(&self.info, &mut value);
+        }
+        value
+    }
+
+    /// Whether the stored bytes are what a client of the request's version gets.
+    pub fn is_verbatim(&self, stored: &Stored) -> bool {
+        self.version == self.info.storage_version() && self.info.storage_resource() == self.info.gr && self.info.is_current(stored)
     }
 
     /// An object in the storage version, ready to be stored.

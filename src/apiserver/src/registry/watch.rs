@@ -154,13 +154,6 @@ struct Lines {
 }
 
 impl Lines {
-    /// Whether stored bytes can be sent as they are.
-    fn verbatim(&self) -> bool {
-        self.call.accepted.shape == Shape::Plain
-            && self.call.version == self.call.info.storage_version()
-            && self.call.info.storage_resource() == self.call.info.gr
-    }
-
     async fn push_event(&mut self, event: &Event) {
         if self.selection.is_everything() {
             self.push(event.kind, &event.object).await;
@@ -176,7 +169,7 @@ impl Lines {
             (true, false) => {
                 // It is still there, but not for this watch: its last matching state, at this revision.
                 if let Some(previous) = &event.previous {
-                    let mut value = previous.value();
+                    let mut value = self.call.read(previous);
                     object::set(&mut value, &["metadata", "resourceVersion"], event.object.revision.to_string());
                     self.push_value(EventKind::Deleted, value).await;
                 }
@@ -185,10 +178,10 @@ impl Lines {
     }
 
     async fn push(&mut self, kind: EventKind, stored: &Arc<Stored>) {
-        if self.verbatim() {
+        if self.call.accepted.shape == Shape::Plain && self.call.is_verbatim(stored) {
             self.pending.push_back(stored.line(kind));
         } else {
-            self.push_value(kind, stored.value()).await;
+            self.push_value(kind, self.call.read(stored)).await;
         }
     }
 

@@ -1,8 +1,12 @@
 //! YAML bodies, read as the original reads them: YAML 1.1 scalars, keys become strings, the last of repeated keys wins.
 
+use libyaml_safer::{ErrorKind, EventData, Mark};
 use serde_json::Value;
 
 use super::decode::Decoded;
+
+/// Brackets of a broken document, beyond which its problem is not looked for.
+const MAX_FLOW: usize = 1_000;
 
 /// Parses a YAML document; the strict finding is a repeated key.
 ///
@@ -34,19 +38,30 @@ fn repeated_key(text: &str) -> Option<(usize, String)> {
     Some((line, key.to_owned()))
 }
 
-/// The original's parser names the line and what it expected.
+/// What the original's parser says, which is a port of libyaml: the problem, and its line unless that is the first.
 fn describe(text: &str, error: &serde_saphyr::Error) -> String {
-    let lines = text.lines().count().max(1);
-    let line = error.location().and_then(|at| usize::try_from(at.line()).ok()).unwrap_or(1).min(lines);
-    let balance = |open: char, close: char| text.matches(open).count() > text.matches(close).count();
-    let why = if balance('[', ']') {
-        "did not find expected ',' or ']'"
-    } else if balance('{', '}') {
-        "did not find expected ',' or '}'"
-    } else {
-        "did not find expected key"
+    // The parser remembers every open bracket at every token.
+    let open = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if open > MAX_FLOW {
+        return "yaml: exceeded max depth of 10000".to_owned();
+    }
+    let mut input = text.as_bytes();
+    let mut parser = libyaml_safer::Parser::new();
+    parser.set_input_string(&mut input);
+    let problem = loop {
+        match parser.parse() {
+            Ok(event) if matches!(event.data, EventData::StreamEnd) => return format!("yaml: {error}"),
+            Ok(_) => {}
+            Err(problem) => break problem,
+        }
     };
-    format!("yaml: line {line}: {why}")
+    let line = |mark: Option<Mark>| mark.map(|mark| mark.line).filter(|line| *line != 0);
+    // A scanner's line is counted from zero, a parser's is that of the token before.
+    let scanner = u64::from(problem.kind() == ErrorKind::Scanner);
+    match line(problem.problem_mark()).map(|line| line + scanner).or_else(|| line(problem.context_mark())) {
+        Some(line) => format!("yaml: line {line}: {}", problem.problem()),
+        None => format!("yaml: {}", problem.problem()),
+    }
 }
 
 #[cfg(test)]
@@ -66,9 +81,20 @@ mod tests {
         assert_eq!(parse(text.as_bytes()).unwrap().value, expected);
     }
 
+    #[rstest]
+    #[case("a: [1", "yaml: line 1: did not find expected ',' or ']'")]
+    #[case("{[}", "yaml: did not find expected node content")]
+    #[case("a: b: c", "yaml: mapping values are not allowed in this context")]
+    #[case("a: 1\nb: c: d\n", "yaml: line 2: mapping values are not allowed in this context")]
+    #[case("a:\n\t- b\n", "yaml: line 2: found character that cannot start any token")]
+    #[case("a: 1\n b: 2\n", "yaml: line 2: mapping values are not allowed in this context")]
+    #[case("a: \"x\n", "yaml: line 2: found unexpected end of stream")]
+    fn broken_documents_are_described(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(parse(text.as_bytes()).unwrap_err(), expected);
+    }
+
     #[test]
-    fn broken_documents_are_described() {
-        assert_eq!(parse(b"a: [1").unwrap_err(), "yaml: line 1: did not find expected ',' or ']'");
+    fn repeated_keys_are_told() {
         let repeated = parse(b"a: 1\nspec:\n  size: 1\n  size: 2\n").unwrap();
         assert_eq!(repeated.strict, ["yaml: unmarshal errors:\n  line 4: key \"size\" already set in map"]);
     }

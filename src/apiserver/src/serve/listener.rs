@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
+use super::target::Escaping;
 use crate::auth::PeerCert;
 use crate::env::Now;
 use crate::net::BoxStream;
@@ -168,6 +169,9 @@ impl Connection {
             let chain: Vec<_> = chain.iter().map(|c| c.clone().into_owned()).collect();
             PeerCert::new(chain)
         });
+
+        let multiplexed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let stream = if multiplexed { Escaping::none(stream) } else { Escaping::new(stream) };
 
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder

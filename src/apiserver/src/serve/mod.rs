@@ -6,6 +6,7 @@ mod kubeconfig;
 mod listener;
 pub mod pki;
 pub mod pool;
+mod target;
 pub mod tls;
 
 pub use in_memory::in_memory;

@@ -422,6 +422,11 @@ impl Store {
         Ok(WatchStream::new(self.clone(), gr.clone(), namespace.map(str::to_owned), from, signal, durable))
     }
 
+    /// How many watches are open, of all resources.
+    pub fn watches(&self) -> usize {
+        self.lock().resources.values().map(|collection| collection.wakers.count()).sum()
+    }
+
     /// The events after `position` that concern a namespace, at most `limit`, and the position after them.
     fn read_history(
         &self,

@@ -41,6 +41,11 @@ impl Wakers {
         });
     }
 
+    /// Watches that are open.
+    pub(super) fn count(&self) -> usize {
+        self.all.receiver_count() + self.namespaces.values().map(watch::Sender::receiver_count).sum::<usize>()
+    }
+
     pub(super) fn subscribe(&mut self, namespace: Option<&str>) -> watch::Receiver<()> {
         match namespace {
             None => self.all.subscribe(),

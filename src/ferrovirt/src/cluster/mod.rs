@@ -158,9 +158,10 @@ impl Cluster {
         let store = apiserver_command::store(options.data_dir.as_deref())?;
         let logs = Logs::new(now.clone());
         let server = ApiServer::builder(env.clone()).store(store.clone()).pki(&pki).kubelet(Arc::new(logs.clone())).build()?;
-        dialer.use_store(store);
+        dialer.use_store(store.clone());
         let conditions = server.clone();
         tokio::spawn(async move { conditions.run().await });
+        tokio::spawn(apiserver::admission::quota::run(store));
 
         let counts = RequestCounts::default();
         let admin = requests::client(&server, &counts, UserInfo::admin());

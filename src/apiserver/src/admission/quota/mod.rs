@@ -1,6 +1,7 @@
 //! ResourceQuota: refuses what would exceed a quota of the namespace, and books what does not.
 //!
-//! Flow: the numbers in `status.used` are what the last booking left. When they leave room, the new usage is committed to
+//! Flow: what is enforced is `status.hard`, which the controller ([`run`]) copies from the spec when it first counts: without
+//! it a quota limits nothing. The numbers in `status.used` are what the last booking left. When they leave room, the new usage is committed to
 //! the quota before the object is stored; when they do not, or are not there yet, the namespace is counted afresh first,
 //! so that nothing is refused because of objects that are gone. [`run`] keeps what users read up to date.
 //!
@@ -64,8 +65,9 @@ pub(super) fn validate(chain: &Chain, attributes: &Attributes) -> Result<(), Api
 fn book(store: &Store, attributes: &Attributes, new: &Value, stored: &Stored) -> Result<Option<Value>, ApiError> {
     let quota = stored.value();
     let gr = attributes.gr();
-    let hard = quantities(&quota, &["spec", "hard"]);
-    if !usage::in_scopes(&quota, &gr, new) {
+    // What counts is what the controller confirmed: a quota that nobody has looked at yet limits nothing.
+    let hard = quantities(&quota, &["status", "hard"]);
+    if hard.is_empty() || !usage::in_scopes(&quota, &gr, new) {
         return Ok(None);
     }
     let mut delta = usage::of(&gr, new);
@@ -89,7 +91,7 @@ fn book(store: &Store, attributes: &Attributes, new: &Value, stored: &Stored) ->
         return Ok(None);
     }
     let mut used = quantities(&quota, &["status", "used"]);
-    let counted = quantities(&quota, &["status", "hard"]) == hard && hard.keys().all(|name| used.contains_key(name));
+    let counted = hard.keys().all(|name| used.contains_key(name));
     if !counted || !exceeded(&delta, &used, &hard).is_empty() {
         used = count(store, &quota, &attributes.namespace, &hard);
     }
@@ -111,7 +113,9 @@ fn book(store: &Store, attributes: &Attributes, new: &Value, stored: &Stored) ->
         let sum = used.get(&name).copied().unwrap_or_default() + change;
         used.insert(name, sum);
     }
-    Ok(Some(with_status(quota, &used)))
+    let mut quota = quota;
+    set_used(&mut quota, &used);
+    Ok(Some(quota))
 }
 
 /// Names whose increase does not fit.
@@ -127,12 +131,9 @@ fn quantities(object: &Value, path: &[&str]) -> Usage {
     object::map(object, path).into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), Quantity::of(value)?))).collect()
 }
 
-fn with_status(mut quota: Value, used: &Usage) -> Value {
+fn set_used(quota: &mut Value, used: &Usage) {
     let used: Map<String, Value> = used.iter().map(|(name, quantity)| (name.clone(), quantity.to_string().into())).collect();
-    let hard = object::at(&quota, &["spec", "hard"]).cloned().unwrap_or_default();
-    object::set(&mut quota, &["status", "hard"], hard);
-    object::set(&mut quota, &["status", "used"], used);
-    quota
+    object::set(quota, &["status", "used"], used);
 }
 
 /// Everything in the namespace that the quota counts.
@@ -172,7 +173,9 @@ pub fn recount(store: &Store, namespace: &str) -> Result<(), StoreError> {
         let quota = stored.value();
         let hard = quantities(&quota, &["spec", "hard"]);
         let used = count(store, &quota, namespace, &hard);
-        let counted = with_status(quota.clone(), &used);
+        let mut counted = quota.clone();
+        object::set(&mut counted, &["status", "hard"], object::at(&quota, &["spec", "hard"]).cloned().unwrap_or_default());
+        set_used(&mut counted, &used);
         if counted == quota {
             continue;
         }

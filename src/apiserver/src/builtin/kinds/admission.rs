@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::admission::validation;
 use crate::builtin::{Context, Strategy};
 use crate::error::{ApiError, FieldError};
 use crate::object;
@@ -43,88 +44,7 @@ impl Strategy for WebhookConfiguration {
     }
 
     fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
-        let mut wrong = Vec::new();
-        let mut names = Vec::new();
-        for (index, webhook) in object::list(object, &["webhooks"]).iter().enumerate() {
-            let field = |name: &str| format!("webhooks[{index}].{name}");
-            let name = object::text(webhook, &["name"]);
-            if name.is_empty() {
-                wrong.push(FieldError::required(field("name"), ""));
-            } else if name.split('.').count() < 3 {
-                wrong.push(FieldError::invalid(field("name"), name, "should be a domain with at least three segments separated by dots"));
-            }
-            if names.contains(&name) {
-                wrong.push(FieldError::duplicate(field("name"), name));
-            }
-            names.push(name);
-            for (at, rule) in object::list(webhook, &["rules"]).iter().enumerate() {
-                check_rule(rule, &format!("webhooks[{index}].rules[{at}]"), &mut wrong);
-            }
-            let policy = object::text(webhook, &["failurePolicy"]);
-            if !matches!(policy, "Fail" | "Ignore") {
-                wrong.push(FieldError::not_supported(field("failurePolicy"), policy, &["Fail", "Ignore"]));
-            }
-            let matching = object::text(webhook, &["matchPolicy"]);
-            if !matches!(matching, "Equivalent" | "Exact") {
-                wrong.push(FieldError::not_supported(field("matchPolicy"), matching, &["Equivalent", "Exact"]));
-            }
-            let effects = object::text(webhook, &["sideEffects"]);
-            if effects.is_empty() {
-                wrong.push(FieldError::required(field("sideEffects"), "must specify one of None, NoneOnDryRun"));
-            } else if !matches!(effects, "None" | "NoneOnDryRun") {
-                wrong.push(FieldError::not_supported(field("sideEffects"), effects, &["None", "NoneOnDryRun"]));
-            }
-            let timeout = object::number(webhook, &["timeoutSeconds"]).unwrap_or(10);
-            if !(1..=30).contains(&timeout) {
-                wrong.push(FieldError::invalid(field("timeoutSeconds"), timeout, "the timeout value must be between 1 and 30 seconds"));
-            }
-            let config = |name: &str| object::at(webhook, &["clientConfig", name]).is_some();
-            if config("url") == config("service") {
-                wrong.push(FieldError::required(field("clientConfig"), "exactly one of url or service is required"));
-            }
-            let url = object::text(webhook, &["clientConfig", "url"]);
-            let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-            if config("url") && scheme != "https" {
-                let detail = "'https' is the only allowed URL scheme; desired format: https://host[/path]";
-                wrong.push(FieldError::invalid(field("clientConfig.url"), scheme, detail));
-            }
-            let versions = object::strings(webhook, &["admissionReviewVersions"]);
-            if versions.is_empty() {
-                wrong.push(FieldError::required(field("admissionReviewVersions"), "must specify one of v1, v1beta1"));
-            } else if !versions.iter().any(|version| matches!(*version, "v1" | "v1beta1")) {
-                let detail = "must include at least one of v1, v1beta1";
-                wrong.push(FieldError::invalid(field("admissionReviewVersions"), json!(versions), detail));
-            }
-        }
-        wrong
-    }
-}
-
-fn check_rule(rule: &Value, field: &str, wrong: &mut Vec<FieldError>) {
-    const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
-    let operations = object::strings(rule, &["operations"]);
-    if operations.is_empty() {
-        wrong.push(FieldError::required(format!("{field}.operations"), ""));
-    }
-    if operations.len() > 1 && operations.contains(&"*") {
-        let detail = "if '*' is present, must not specify other operations";
-        wrong.push(FieldError::invalid(format!("{field}.operations"), json!(operations), detail));
-    }
-    for (at, operation) in operations.iter().enumerate().filter(|(_, operation)| !OPERATIONS.contains(operation)) {
-        wrong.push(FieldError::not_supported(format!("{field}.operations[{at}]"), *operation, &OPERATIONS));
-    }
-    for key in ["apiGroups", "apiVersions", "resources"] {
-        let list = object::strings(rule, &[key]);
-        if list.is_empty() {
-            wrong.push(FieldError::required(format!("{field}.{key}"), ""));
-        } else if key != "resources" && list.len() > 1 && list.contains(&"*") {
-            let detail = "if '*' is present, must not specify other values";
-            wrong.push(FieldError::invalid(format!("{field}.{key}"), json!(list), detail));
-        }
-    }
-    let scope = object::text(rule, &["scope"]);
-    if !matches!(scope, "*" | "Cluster" | "Namespaced") {
-        wrong.push(FieldError::not_supported(format!("{field}.scope"), scope, &["*", "Cluster", "Namespaced"]));
+        validation::webhook_configuration(object, object::kind(object).starts_with("Mutating"))
     }
 }
 
@@ -151,6 +71,10 @@ impl Strategy for AdmissionPolicy {
     fn prepare_create(&self, _cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
         object::set(object, &["status"], json!({}));
         Ok(())
+    }
+
+    fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
+        validation::policy(object)
     }
 }
 
@@ -179,6 +103,10 @@ impl Strategy for AdmissionPolicyBinding {
         if object::at(object, &["spec", "matchResources"]).is_some() {
             default_match(object, &["spec", "matchResources"]);
         }
+    }
+
+    fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
+        validation::binding(object)
     }
 }
 

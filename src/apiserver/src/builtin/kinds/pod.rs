@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{null_members, pod_defaults, pod_rules};
+use crate::builtin::gostruct::{self, Struct};
 use crate::builtin::{Context, Strategy};
 use crate::error::{ApiError, FieldError, printed};
 use crate::object;
@@ -211,7 +212,10 @@ fn check_ephemeral(object: &Value, old: &Value) -> Vec<FieldError> {
                 wrong.push(FieldError::forbidden("spec.ephemeralContainers", detail));
             }
             Some(now) if now != before => {
-                let detail = format!("existing ephemeral containers {name:?} may not be changed\n{}", super::difference(before, now));
+                let detail = format!(
+                    "existing ephemeral containers {name:?} may not be changed\n{}",
+                    gostruct::difference(Struct::EphemeralContainer, before, now)
+                );
                 wrong.push(FieldError::forbidden("spec.ephemeralContainers", detail));
             }
             Some(_) => {}
@@ -272,6 +276,6 @@ fn check_change(object: &Value, old: &Value, wrong: &mut Vec<FieldError>) {
         }
     }
     if same != before {
-        wrong.push(FieldError::forbidden("spec", format!("{CHANGEABLE}\n{}", super::difference(&before, &same))));
+        wrong.push(FieldError::forbidden("spec", format!("{CHANGEABLE}\n{}", gostruct::difference(Struct::PodSpec, &before, &same))));
     }
 }

@@ -303,28 +303,6 @@ fn finish_address(object: &mut Value, address: &str) {
     object::set_default(object, &["spec", "ipFamilyPolicy"], "SingleStack");
 }
 
-/// `Endpoints`.
-#[derive(Debug)]
-pub struct Endpoints;
-
-impl Strategy for Endpoints {
-    fn create_on_update(&self) -> bool {
-        true
-    }
-
-    fn default(&self, object: &mut Value, _version: &str) {
-        for subset in object::list_mut(object, &["subsets"]) {
-            for port in object::list_mut(subset, &["ports"]) {
-                object::set_default(port, &["protocol"], "TCP");
-            }
-        }
-    }
-
-    fn warnings(&self, _cx: &Context<'_>, _object: &Value, _old: Option<&Value>) -> Vec<String> {
-        vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
-    }
-}
-
 /// `EndpointSlice`.
 #[derive(Debug)]
 pub struct EndpointSlice;
@@ -363,29 +341,5 @@ impl Strategy for EndpointSlice {
             }
         }
         wrong
-    }
-}
-
-/// `NetworkPolicy`.
-#[derive(Debug)]
-pub struct NetworkPolicy;
-
-impl Strategy for NetworkPolicy {
-    fn has_generation(&self) -> bool {
-        true
-    }
-
-    fn default(&self, object: &mut Value, _version: &str) {
-        object::set_default(object, &["spec", "podSelector"], json!({}));
-        let egress = !object::list(object, &["spec", "egress"]).is_empty();
-        let types = if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
-        object::set_default(object, &["spec", "policyTypes"], types);
-        for direction in ["ingress", "egress"] {
-            for rule in object::list_mut(object, &["spec", direction]) {
-                for port in object::list_mut(rule, &["ports"]) {
-                    object::set_default(port, &["protocol"], "TCP");
-                }
-            }
-        }
     }
 }

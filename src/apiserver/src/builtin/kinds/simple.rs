@@ -12,31 +12,6 @@ pub struct Plain;
 
 impl Strategy for Plain {}
 
-/// An update of an absent object creates it.
-#[derive(Debug)]
-pub struct Upsert;
-
-impl Strategy for Upsert {
-    fn create_on_update(&self) -> bool {
-        true
-    }
-}
-
-/// A kind with a status, and without a generation.
-#[derive(Debug)]
-pub struct WithStatus;
-
-impl Strategy for WithStatus {
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn prepare_create(&self, _cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
-        object::set(object, &["status"], json!({}));
-        Ok(())
-    }
-}
-
 /// A kind whose generation counts changes of its spec.
 #[derive(Debug)]
 pub struct Generation;
@@ -44,25 +19,6 @@ pub struct Generation;
 impl Strategy for Generation {
     fn has_generation(&self) -> bool {
         true
-    }
-}
-
-/// A kind with generation and status.
-#[derive(Debug)]
-pub struct GenerationAndStatus;
-
-impl Strategy for GenerationAndStatus {
-    fn has_generation(&self) -> bool {
-        true
-    }
-
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn prepare_create(&self, _cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
-        object::set(object, &["status"], json!({"loadBalancer": {}}));
-        Ok(())
     }
 }
 
@@ -177,5 +133,24 @@ impl Strategy for PriorityClass {
             }
         }
         wrong
+    }
+}
+
+/// `RuntimeClass`.
+#[derive(Debug)]
+pub struct RuntimeClass;
+
+impl Strategy for RuntimeClass {
+    fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
+        let handler = object::text(object, &["handler"]);
+        crate::registry::names::label(handler).into_iter().map(|text| FieldError::invalid("handler", handler, text)).collect()
+    }
+
+    fn validate_update(&self, _cx: &Context<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
+        let handler = object::text(object, &["handler"]);
+        if handler == object::text(old, &["handler"]) {
+            return Vec::new();
+        }
+        vec![FieldError::invalid("handler", handler, "field is immutable")]
     }
 }

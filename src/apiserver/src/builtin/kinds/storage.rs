@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::null_members;
 use crate::admission::quantity::Quantity;
+use crate::builtin::gostruct::{self, Struct};
 use crate::builtin::{Context, Strategy};
 use crate::error::{ApiError, FieldError};
 use crate::object;
@@ -131,7 +132,7 @@ impl Strategy for PersistentVolumeClaim {
                 "spec",
                 format!(
                     "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{}",
-                    super::difference(&before, &same)
+                    gostruct::difference(Struct::PersistentVolumeClaimSpec, &before, &same)
                 ),
             ));
         } else if size(object) < size(old) {

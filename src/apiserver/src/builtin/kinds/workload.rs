@@ -7,7 +7,7 @@ use super::{null_members, pod_rules};
 use crate::builtin::{Context, Strategy};
 use crate::error::{ApiError, FieldError, printed};
 use crate::object;
-use crate::registry::delete_options::{DeleteOptions, Propagation};
+use crate::registry::delete_options::Propagation;
 use crate::resource::ScalePaths;
 use crate::selector::LabelSelector;
 
@@ -21,7 +21,7 @@ const SCALED: fn() -> Option<ScalePaths> = || {
 
 const CONDITION_TIMES: &[&str] = &["lastTransitionTime"];
 
-fn default_template(object: &mut Value, path: &[&str]) {
+pub(super) fn default_template(object: &mut Value, path: &[&str]) {
     if let Some(template) = path.iter().try_fold(object, |value, key| value.get_mut(*key)) {
         object::set_default(template, &["metadata"], json!({}));
         pod_defaults::fill(template, true);
@@ -31,7 +31,9 @@ fn default_template(object: &mut Value, path: &[&str]) {
 /// Selector and template must fit, and an update keeps the selector.
 fn check_selector(object: &Value, old: Option<&Value>, wrong: &mut Vec<FieldError>) {
     let selector = object::at(object, &["spec", "selector"]);
+    let kind = object::kind(object).to_lowercase();
     if let Some(old) = old
+        && kind != "statefulset"
         && selector != object::at(old, &["spec", "selector"])
     {
         wrong.push(FieldError::invalid("spec.selector", selector.cloned().unwrap_or(Value::Null), "field is immutable"));
@@ -40,7 +42,9 @@ fn check_selector(object: &Value, old: Option<&Value>, wrong: &mut Vec<FieldErro
     if selector.is_none() {
         wrong.push(FieldError::required("spec.selector", ""));
     } else if empty {
-        wrong.push(FieldError::invalid("spec.selector", json!({}), "empty selector is invalid for deployment"));
+        // The original says deployment of replica sets, too.
+        let kind = if kind == "replicaset" { "deployment" } else { &kind };
+        wrong.push(FieldError::invalid("spec.selector", json!({}), format!("empty selector is invalid for {kind}")));
     }
     let labels = object::at(object, &["spec", "template", "metadata", "labels"]).cloned().unwrap_or_else(|| json!({}));
     let matches = !empty
@@ -51,9 +55,34 @@ fn check_selector(object: &Value, old: Option<&Value>, wrong: &mut Vec<FieldErro
     }
 }
 
-fn check_replicas(object: &Value, field: &str, wrong: &mut Vec<FieldError>) {
+pub(super) fn check_replicas(object: &Value, field: &str, wrong: &mut Vec<FieldError>) {
     if let Some(replicas) = object::number(object, &["spec", field]).filter(|replicas| *replicas < 0) {
         wrong.push(FieldError::invalid(format!("spec.{field}"), replicas, "must be greater than or equal to 0"));
+    }
+}
+
+/// A StatefulSet's pods and claims depend on most of its spec.
+fn check_frozen_set(object: &Value, old: &Value, wrong: &mut Vec<FieldError>) {
+    const FREE: [&str; 7] = [
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
+        "minReadySeconds",
+    ];
+    let rest = |set: &Value| {
+        let mut spec = set.get("spec").cloned().unwrap_or(Value::Null);
+        for field in FREE {
+            object::remove(&mut spec, &[field]);
+        }
+        spec
+    };
+    if rest(object) != rest(old) {
+        let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', \
+                      'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+        wrong.push(FieldError::forbidden("spec", detail));
     }
 }
 
@@ -64,6 +93,9 @@ fn check_workload(cx: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<
     let mut wrong = Vec::new();
     check_replicas(object, "replicas", &mut wrong);
     check_selector(object, old, &mut wrong);
+    if let Some(old) = old.filter(|_| object::kind(object) == "StatefulSet") {
+        check_frozen_set(object, old, &mut wrong);
+    }
     let recreate = object::text(object, &["spec", "strategy", "type"]) == "Recreate";
     if recreate && object::at(object, &["spec", "strategy", "rollingUpdate"]).is_some() {
         let detail = "may not be specified when strategy `type` is 'Recreate'";
@@ -79,7 +111,7 @@ fn check_workload(cx: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<
     wrong
 }
 
-fn keep_spec_on_status(cx: &Context<'_>, object: &mut Value, old: &Value) {
+pub(super) fn keep_spec_on_status(cx: &Context<'_>, object: &mut Value, old: &Value) {
     if cx.subresource == "status" {
         object::copy(object, old, &["spec"]);
     }
@@ -259,171 +291,6 @@ impl Strategy for PodTemplate {
 
     fn default(&self, object: &mut Value, _version: &str) {
         default_template(object, &["template"]);
-    }
-}
-
-/// `ControllerRevision`: its data never changes.
-#[derive(Debug)]
-pub struct ControllerRevision;
-
-impl Strategy for ControllerRevision {
-    fn raw_member(&self) -> Option<&'static str> {
-        Some("data")
-    }
-
-    fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
-        let mut wrong = Vec::new();
-        if let Some(revision) = object::number(object, &["revision"]).filter(|revision| *revision < 0) {
-            wrong.push(FieldError::invalid("revision", revision, "must be greater than or equal to 0"));
-        }
-        wrong
-    }
-
-    fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
-        let mut wrong = self.validate(cx, object);
-        if object.get("data") != old.get("data") {
-            // The original prints the decoded object, which it never has.
-            wrong.push(FieldError::invalid("data", json!({}), "field is immutable"));
-        }
-        wrong
-    }
-}
-
-/// `Job`.
-#[derive(Debug)]
-pub struct Job;
-
-const UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
-
-impl Strategy for Job {
-    fn has_generation(&self) -> bool {
-        true
-    }
-
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn default(&self, object: &mut Value, _version: &str) {
-        let unset = |object: &Value, key: &str| object::number(object, &["spec", key]).is_none();
-        if unset(object, "completions") && unset(object, "parallelism") {
-            object::set_default(object, &["spec", "completions"], 1);
-        }
-        object::set_default(object, &["spec", "parallelism"], 1);
-        if object::at(object, &["spec", "backoffLimitPerIndex"]).is_none() {
-            object::set_default(object, &["spec", "backoffLimit"], 6);
-        }
-        object::set_default(object, &["spec", "completionMode"], "NonIndexed");
-        object::set_default(object, &["spec", "manualSelector"], false);
-        object::set_default(object, &["spec", "suspend"], false);
-        let policy = if object::at(object, &["spec", "podFailurePolicy"]).is_some() { "Failed" } else { "TerminatingOrFailed" };
-        object::set_default(object, &["spec", "podReplacementPolicy"], policy);
-        let labels = object::at(object, &["spec", "template", "metadata", "labels"]).cloned();
-        if let Some(labels) = labels.filter(|_| object::at(object, &["metadata", "labels"]).is_none()) {
-            object::set(object, &["metadata", "labels"], labels);
-        }
-        default_template(object, &["spec", "template"]);
-        object::set_default(object, &["status"], json!({}));
-        null_members(object, &["status", "conditions"], &["lastProbeTime", "lastTransitionTime"]);
-    }
-
-    fn prepare_create(&self, _cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
-        object::set(object, &["status"], json!({}));
-        if object::flag(object, &["spec", "manualSelector"]) {
-            return Ok(());
-        }
-        let (uid, name) = (object::uid(object).to_owned(), object::name(object).to_owned());
-        for base in [&["metadata", "labels"][..], &["spec", "template", "metadata", "labels"]] {
-            for (key, value) in [("controller-uid", &uid), (UID_LABEL, &uid), ("job-name", &name), ("batch.kubernetes.io/job-name", &name)]
-            {
-                let path: Vec<&str> = base.iter().copied().chain([key]).collect();
-                object::set(object, &path, value.as_str());
-            }
-        }
-        object::set(object, &["spec", "selector", "matchLabels", UID_LABEL], uid);
-        Ok(())
-    }
-
-    fn prepare_update(&self, cx: &Context<'_>, object: &mut Value, old: &Value) -> Result<(), ApiError> {
-        keep_spec_on_status(cx, object, old);
-        Ok(())
-    }
-
-    fn validate(&self, cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
-        if cx.subresource == "status" {
-            return Vec::new();
-        }
-        let mut wrong = Vec::new();
-        for field in ["parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"] {
-            check_replicas(object, field, &mut wrong);
-        }
-        if let Some(template) = object::at(object, &["spec", "template"]) {
-            pod_rules::check_template(template, "spec.template", &mut wrong);
-            let policy = object::text(template, &["spec", "restartPolicy"]);
-            if !matches!(policy, "OnFailure" | "Never") {
-                let mut error = FieldError::not_supported("spec.template.spec.restartPolicy", policy, &["OnFailure", "Never"]);
-                if policy == "Always" {
-                    error = FieldError::required("spec.template.spec.restartPolicy", "valid values: \"OnFailure\", \"Never\"");
-                }
-                wrong.push(error);
-            }
-        }
-        wrong
-    }
-
-    fn default_propagation(&self, _version: &str) -> Option<Propagation> {
-        Some(Propagation::Orphan)
-    }
-
-    fn delete_warning(&self, options: &DeleteOptions) -> Option<String> {
-        options.propagation.is_none().then(|| {
-            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them \
-             or set propagationPolicy=Orphan to suppress this warning"
-                .to_owned()
-        })
-    }
-
-    fn field_names(&self) -> &'static [&'static str] {
-        &["status.successful"]
-    }
-
-    fn fields(&self, object: &Value) -> std::collections::BTreeMap<String, String> {
-        let succeeded = object::number(object, &["status", "succeeded"]).unwrap_or(0);
-        [("status.successful".to_owned(), succeeded.to_string())].into()
-    }
-}
-
-/// `CronJob`.
-#[derive(Debug)]
-pub struct CronJob;
-
-impl Strategy for CronJob {
-    fn has_generation(&self) -> bool {
-        true
-    }
-
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn default(&self, object: &mut Value, _version: &str) {
-        object::set_default(object, &["spec", "concurrencyPolicy"], "Allow");
-        object::set_default(object, &["spec", "suspend"], false);
-        object::set_default(object, &["spec", "successfulJobsHistoryLimit"], 3);
-        object::set_default(object, &["spec", "failedJobsHistoryLimit"], 1);
-        object::set_default(object, &["spec", "jobTemplate", "metadata"], json!({}));
-        default_template(object, &["spec", "jobTemplate", "spec", "template"]);
-        object::set_default(object, &["status"], json!({}));
-    }
-
-    fn prepare_create(&self, _cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
-        object::set(object, &["status"], json!({}));
-        Ok(())
-    }
-
-    fn prepare_update(&self, cx: &Context<'_>, object: &mut Value, old: &Value) -> Result<(), ApiError> {
-        keep_spec_on_status(cx, object, old);
-        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ mod configuration;
 mod controller;
 mod nodes;
 mod probes;
+mod program;
 mod stores;
 mod vm;
 mod vmi;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use runtime::{Deps, EventRecorder, Executor, LeaderElection, LeadershipError, WriteCounts};
 
 pub use self::args::Args;
+pub use self::program::Program;
 use self::configuration::Configuration;
 use self::controller::Context;
 use self::stores::Stores;
@@ -46,6 +48,9 @@ pub enum Error {
     /// The probes' certificate cannot be used.
     #[error("serve probes")]
     Tls(#[from] runtime::tls::TlsError),
+    /// The probes' certificate is no certificate.
+    #[error("serve probes")]
+    Certificate(#[from] runtime::FileError),
     /// The API server does not say which kinds it has.
     #[error("discover CDI")]
     Discovery(#[source] kube::Error),

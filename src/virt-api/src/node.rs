@@ -124,6 +124,8 @@ impl NodeClient {
     async fn authorities(&self) -> Result<String, Refusal> {
         let maps: Api<ConfigMap> = Api::namespaced(self.deps.client.clone(), &self.deps.namespace);
         let map = maps.get(&self.authorities).await.map_err(Refusal::internal)?;
-        map.data.and_then(|mut data| data.remove("ca-bundle")).ok_or_else(|| Refusal::internal(format!("ConfigMap {} has no ca-bundle", self.authorities)))
+        map.data
+            .and_then(|mut data| data.remove("ca-bundle"))
+            .ok_or_else(|| Refusal::internal(format!("ConfigMap {} has no ca-bundle", self.authorities)))
     }
 }

@@ -25,9 +25,9 @@ use std::sync::Arc;
 use runtime::{Deps, EventRecorder, Executor, LeaderElection, LeadershipError, WriteCounts};
 
 pub use self::args::Args;
-pub use self::program::Program;
 use self::configuration::Configuration;
 use self::controller::Context;
+pub use self::program::Program;
 use self::stores::Stores;
 
 /// Why virt-controller ended.

@@ -30,5 +30,5 @@ mod stats;
 pub use args::Args;
 pub use convert::{Conversion, HostFacts};
 pub use launcher::{Identity, Launcher};
-pub use program::{GUEST, Program, ProgramError};
 pub use process::{Deps, Exit, Rendezvous, RunError, run};
+pub use program::{GUEST, Program, ProgramError};

@@ -10,5 +10,5 @@ fn main() -> ExitCode {
     // Both are installed side by side.
     let beside = std::env::current_exe().map(|own| own.with_file_name("virt-launcher"));
     let launcher = beside.unwrap_or_else(|_| PathBuf::from("/usr/bin/virt-launcher"));
-    Monitor::parse().run(Command::new(launcher))
+    Monitor::parse().run(Command::new(launcher), std::env::args_os().skip(1))
 }

@@ -9,6 +9,7 @@
 mod cleanup;
 mod mesh;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -67,11 +68,12 @@ fn system(what: &'static str) -> impl Fn(Errno) -> MonitorError {
 }
 
 impl Monitor {
-    /// Runs `launcher` with this process's own arguments, until it and what it left behind have ended.
-    pub fn run(self, launcher: Command) -> ExitCode {
+    /// Runs `launcher` with this process's own `arguments`, until it and what it left behind have ended.
+    pub fn run(self, mut launcher: Command, arguments: impl Iterator<Item = OsString>) -> ExitCode {
         tracing_subscriber::fmt().with_env_filter(runtime::process::level(self.args.verbosity())).with_writer(io::stderr).init();
-        let own: Vec<String> = std::env::args().collect();
-        match self.watch(launcher, &own) {
+        // What only the monitor obeys.
+        launcher.args(arguments.filter(|argument| argument != "--keep-after-failure"));
+        match self.watch(launcher) {
             Ok(code) => {
                 if code != 0 {
                     self.say(code);
@@ -91,14 +93,14 @@ impl Monitor {
         }
     }
 
-    fn watch(&self, mut launcher: Command, own: &[String]) -> Result<i32, MonitorError> {
+    fn watch(&self, mut launcher: Command) -> Result<i32, MonitorError> {
         end_with_parent().map_err(|source| MonitorError::System { what: "belong to the kubelet", source })?;
         // What the launcher leaves behind becomes ours, as it does where this is process 1.
         set_child_subreaper(true).map_err(system("become the reaper of orphans"))?;
         let passed_on = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT];
         let signals: SigSet = passed_on.into_iter().chain([Signal::SIGCHLD]).collect();
         signals.thread_block().map_err(system("block signals"))?;
-        launcher.args(launcher_arguments(own)).env(PARENT, std::process::id().to_string());
+        launcher.env(PARENT, std::process::id().to_string());
         let program = PathBuf::from(launcher.get_program());
         let started = launcher.spawn().map_err(|source| MonitorError::Start { program, source })?;
         let launcher = Pid::from_raw(started.id().cast_signed());
@@ -143,11 +145,6 @@ impl Monitor {
     }
 }
 
-/// The command line without what only the monitor obeys.
-fn launcher_arguments(own: &[String]) -> impl Iterator<Item = &String> {
-    own.iter().skip(1).filter(|argument| *argument != "--keep-after-failure")
-}
-
 /// Collects every child that has ended; the launcher's exit code when it is among them.
 fn reap(launcher: Pid) -> Result<Option<i32>, MonitorError> {
     let mut code = None;
@@ -161,4 +158,3 @@ fn reap(launcher: Pid) -> Result<Option<i32>, MonitorError> {
         }
     }
 }
-

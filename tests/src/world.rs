@@ -219,7 +219,12 @@ impl SpecWorld {
         if !content_type.is_empty() {
             request = request.header("Content-Type", content_type);
         }
-        let answer = self.client()?.request_text(request.body(body)?).await;
+        self.attempt(request.body(body)?).await
+    }
+
+    /// Sends a request; a refusal is noted.
+    pub async fn attempt(&mut self, request: http::Request<Vec<u8>>) -> Result<()> {
+        let answer = self.client()?.request_text(request).await;
         self.note(answer.map(drop))
     }
 

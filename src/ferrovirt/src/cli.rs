@@ -13,7 +13,38 @@ pub struct Cli {
     pub log: String,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub program: Program,
+}
+
+/// This program is several.
+#[derive(Debug, Subcommand)]
+pub enum Program {
+    /// The platform, or a part of it that people ask for.
+    #[command(flatten)]
+    Platform(Command),
+    /// One component, as a process that the platform starts.
+    #[command(flatten)]
+    Component(Component),
+}
+
+/// The components; each is a program of its own too, which does the same.
+#[derive(Debug, Subcommand)]
+pub enum Component {
+    /// Be virt-api, as the program of that name is.
+    #[command(hide = true)]
+    VirtApi(Box<virt_api::Program>),
+    /// Be virt-controller, as the program of that name is.
+    #[command(hide = true)]
+    VirtController(Box<virt_controller::Program>),
+    /// Be virt-handler, as the program of that name is.
+    #[command(hide = true)]
+    VirtHandler(Box<virt_handler::Program>),
+    /// Be virt-launcher, as the program of that name is.
+    #[command(hide = true)]
+    VirtLauncher(Box<virt_launcher::Program>),
+    /// Be virt-launcher-monitor, as the program of that name is.
+    #[command(hide = true)]
+    VirtLauncherMonitor(Box<virt_launcher::monitor::Monitor>),
 }
 
 /// The subcommands.
@@ -47,6 +78,12 @@ pub struct Up {
     /// How long a guest takes to boot, unless its annotations say otherwise (`500ms`, `20s`, `2m`).
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub guest_boot_time: Duration,
+    /// Run the components and every launcher as processes of their own instead of in this one.
+    #[arg(long)]
+    pub processes: bool,
+    /// The folder with the components' programs. Without it this program plays them all.
+    #[arg(long, value_name = "DIR", requires = "processes", env = "FERROVIRT_PROGRAMS")]
+    pub programs: Option<PathBuf>,
     /// Seed of names, UIDs and jitter; the same seed gives the same cluster. Without it a random one.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

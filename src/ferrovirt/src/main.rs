@@ -2,16 +2,22 @@
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use ferrovirt::cli::{Cli, Command};
+use ferrovirt::cli::{Cli, Command, Component, Program};
 use ferrovirt::{apiserver_command, manifests, render, up};
+use runtime::process::{self, Threads};
 use std::io::Write as _;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use virt_launcher::monitor::Monitor;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match start(&cli) {
+    let Cli { log, program } = Cli::parse();
+    let command = match program {
+        Program::Platform(command) => command,
+        Program::Component(component) => return be(component),
+    };
+    match start(&log, &command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -20,15 +26,40 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(cli: &Cli) -> Result<ExitCode> {
-    let filter = EnvFilter::try_new(&cli.log).with_context(|| format!("--log {:?}", cli.log))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    runtime.block_on(run(cli))
+/// Runs one component.
+fn be(component: Component) -> ExitCode {
+    match component {
+        Component::VirtApi(program) => process::main(Threads::Many, program.run()),
+        Component::VirtController(program) => process::main(Threads::Many, program.run()),
+        Component::VirtHandler(program) => process::main(Threads::Many, program.run()),
+        Component::VirtLauncher(program) => process::main(Threads::One, program.run()),
+        Component::VirtLauncherMonitor(monitor) => launcher_monitor(*monitor),
+    }
 }
 
-async fn run(cli: &Cli) -> Result<ExitCode> {
-    match &cli.command {
+/// The first process of a launcher's container; virt-launcher is this program too.
+fn launcher_monitor(monitor: Monitor) -> ExitCode {
+    let own = match std::env::current_exe() {
+        Ok(own) => own,
+        Err(error) => {
+            eprintln!("error: finding this program: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut launcher = std::process::Command::new(own);
+    launcher.arg("virt-launcher");
+    monitor.run(launcher, std::env::args_os().skip_while(|argument| argument != "virt-launcher-monitor").skip(1))
+}
+
+fn start(log: &str, command: &Command) -> Result<ExitCode> {
+    let filter = EnvFilter::try_new(log).with_context(|| format!("--log {log:?}"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    runtime.block_on(run(command))
+}
+
+async fn run(command: &Command) -> Result<ExitCode> {
+    match command {
         Command::Apiserver(args) => apiserver_command::run(args, random_seed()?, interrupted()).await?,
         Command::Up(args) => {
             let seed = args.seed.map_or_else(random_seed, Ok)?;

@@ -1,6 +1,7 @@
 //! `ferrovirt up`: the platform until Ctrl-C.
 
 use crate::cli::Up;
+use crate::cluster::processes::ProcessOptions;
 use crate::cluster::{Cluster, Options, StartError};
 use crate::endpoint::{Endpoint, EndpointError, write_kubeconfig};
 use fake_hypervisor::GuestScript;
@@ -40,6 +41,7 @@ pub async fn run(args: &Up, seed: u64, stop: CancellationToken) -> Result<(), Er
         data_dir: args.data_dir.clone(),
         server_names: endpoint.names(),
         guests: GuestScript { boot_time: args.guest_boot_time, ..GuestScript::default() },
+        processes: args.processes.then(|| ProcessOptions { url: endpoint.url(), programs: args.programs.clone() }),
         ..Options::real(seed)
     };
     let cluster = tokio::select! {
@@ -49,29 +51,42 @@ pub async fn run(args: &Up, seed: u64, stop: CancellationToken) -> Result<(), Er
     };
     let url = endpoint.url();
     let serving = endpoint.serve(cluster.server(), cluster.pki(), cluster.now(), stop.clone())?;
-    tokio::select! {
+    let ready = tokio::select! {
         biased;
-        () = stop.cancelled() => return Ok(()),
-        ready = cluster.ready() => ready?,
-    }
-    write_kubeconfig(&args.kubeconfig, cluster.pki(), &url)?;
-    let file = args.kubeconfig.display();
-    say(format!("  API server    {url}"));
-    say("  components    virt-api, virt-controller, virt-handler on each node: ready".to_owned());
-    say(format!("  kubeconfig    {file}"));
-    say(format!("ready after {} ms. Try:", began.elapsed().as_millis()));
-    say(format!("  export KUBECONFIG={file}"));
-    say("  kubectl apply -f deploy/examples/vm-alpine.yaml".to_owned());
-    say("  kubectl get vms,vmis -w".to_owned());
-    say("Ctrl-C ends it; nothing stays but what --data-dir keeps.".to_owned());
-    stop.cancelled().await;
-    say("stopping".to_owned());
-    // The listener drains by itself; its end is all that is of interest.
-    let _ = serving.await;
+        () = stop.cancelled() => Ok(false),
+        ready = cluster.ready() => ready.map(|()| true),
+    };
+    // Whatever happened, what was started ends before this does.
+    let served = async {
+        if !ready? {
+            return Ok(());
+        }
+        write_kubeconfig(&args.kubeconfig, cluster.pki(), &url)?;
+        let file = args.kubeconfig.display();
+        say(format!("  API server    {url}"));
+        say("  components    virt-api, virt-controller, virt-handler on each node: ready".to_owned());
+        if let Some(processes) = cluster.processes() {
+            say(format!("  processes     one a component and two a VM; their files are in {}", processes.folder().display()));
+        }
+        say(format!("  kubeconfig    {file}"));
+        say(format!("ready after {} ms. Try:", began.elapsed().as_millis()));
+        say(format!("  export KUBECONFIG={file}"));
+        say("  kubectl apply -f deploy/examples/vm-alpine.yaml".to_owned());
+        say("  kubectl get vms,vmis -w".to_owned());
+        say("Ctrl-C ends it; nothing stays but what --data-dir keeps.".to_owned());
+        stop.cancelled().await;
+        say("stopping".to_owned());
+        // A kubeconfig of a server that is gone misleads; that it cannot be removed is only worth a line.
+        if let Err(error) = std::fs::remove_file(&args.kubeconfig) {
+            tracing::warn!(%error, "the kubeconfig stays at {file}");
+        }
+        Ok(())
+    };
+    let served = served.await;
     cluster.stop().await;
-    // A kubeconfig of a server that is gone misleads; that it cannot be removed is only worth a line.
-    if let Err(error) = std::fs::remove_file(&args.kubeconfig) {
-        tracing::warn!(%error, "the kubeconfig stays at {file}");
+    if served.is_ok() {
+        // The listener drains by itself; its end is all that is of interest.
+        let _ = serving.await;
     }
-    Ok(())
+    served
 }

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::tls::{Identity, TlsError};
 
@@ -16,6 +18,8 @@ use crate::tls::{Identity, TlsError};
 pub enum Files {
     /// On disk, as the container mounts them.
     Disk,
+    /// On disk, below a folder that stands in for `/`.
+    Below(PathBuf),
     /// In memory, by absolute path.
     Memory(Arc<RwLock<BTreeMap<String, Vec<u8>>>>),
 }
@@ -33,10 +37,10 @@ pub enum FileError {
         source: io::Error,
     },
     /// The files are there, but make no identity.
-    #[error("the certificate in {folder}")]
+    #[error("the certificate in {path}")]
     Tls {
-        /// The folder of `tls.crt` and `tls.key`.
-        folder: String,
+        /// The certificate's file.
+        path: String,
         /// Why.
         #[source]
         source: TlsError,
@@ -59,6 +63,7 @@ impl Files {
     pub fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
         let content = match self {
             Self::Disk => std::fs::read(Path::new(path)),
+            Self::Below(root) => std::fs::read(below(root, path)),
             Self::Memory(files) => {
                 let files = files.read().unwrap_or_else(PoisonError::into_inner);
                 files.get(path).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
@@ -67,28 +72,45 @@ impl Files {
         content.map_err(|source| FileError::Read { path: path.to_owned(), source })
     }
 
-    /// The identity in a folder as Secrets of type `kubernetes.io/tls` are mounted: `tls.crt` and `tls.key`.
+    /// The identity in a certificate's and its key's file, as Secrets of type `kubernetes.io/tls` are mounted.
     ///
     /// # Errors
     /// [`FileError`].
-    pub fn identity(&self, folder: &str) -> Result<Identity, FileError> {
-        let (certificate, key) = self.pair(folder)?;
-        Identity::from_pem(&certificate, &key).map_err(|source| FileError::Tls { folder: folder.to_owned(), source })
+    pub fn identity(&self, certificate: &str, key: &str) -> Result<Identity, FileError> {
+        let (chain, secret) = self.pair(certificate, key)?;
+        Identity::from_pem(&chain, &secret).map_err(|source| FileError::Tls { path: certificate.to_owned(), source })
     }
 
-    /// Reads the folder again; what is unreadable or unusable leaves the identity as it was.
-    ///
-    /// # Errors
-    /// [`FileError`], for the log.
-    pub fn refresh(&self, folder: &str, identity: &Identity) -> Result<(), FileError> {
-        let (certificate, key) = self.pair(folder)?;
-        identity.replace(&certificate, &key).map_err(|source| FileError::Tls { folder: folder.to_owned(), source })
+    /// Reads the files again, every [`Files::RELOAD`] until `shutdown`, so that rotation needs no restart; what is unreadable or
+    /// unusable leaves the identity as it was.
+    pub async fn keep_fresh(self, identity: Identity, certificate: String, key: String, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(Self::RELOAD) => {}
+            }
+            if let Err(error) = self.refresh(&certificate, &key, &identity) {
+                let error = crate::process::chain(&error);
+                tracing::warn!(error, certificate, "the certificate stays as it was");
+            }
+        }
     }
 
-    fn pair(&self, folder: &str) -> Result<(String, String), FileError> {
-        let text = |name: &str| self.read(&format!("{folder}/{name}")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        Ok((text("tls.crt")?, text("tls.key")?))
+    fn refresh(&self, certificate: &str, key: &str, identity: &Identity) -> Result<(), FileError> {
+        let (chain, secret) = self.pair(certificate, key)?;
+        identity.replace(&chain, &secret).map_err(|source| FileError::Tls { path: certificate.to_owned(), source })
     }
+
+    fn pair(&self, certificate: &str, key: &str) -> Result<(String, String), FileError> {
+        let text = |path: &str| self.read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok((text(certificate)?, text(key)?))
+    }
+}
+
+/// An absolute path, below a folder that stands in for `/`.
+pub(crate) fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
 }
 
 #[cfg(test)]
@@ -99,6 +121,6 @@ mod tests {
     fn a_missing_file_is_named() {
         let files = Files::memory(BTreeMap::from([("/etc/a/tls.crt".to_owned(), b"x".to_vec())]));
         assert_eq!(files.read("/etc/a/tls.crt").unwrap(), b"x");
-        assert_eq!(files.identity("/etc/a").unwrap_err().to_string(), "reading /etc/a/tls.key");
+        assert_eq!(files.identity("/etc/a/tls.crt", "/etc/a/tls.key").unwrap_err().to_string(), "reading /etc/a/tls.key");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -47,8 +48,28 @@ pub trait Listener: Send {
 }
 
 /// The operating system's TCP.
+///
+/// Where a process has no network of its own, as pods have, it is given an address to stand at: what would be listened at on every
+/// address is then listened at on that one.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TcpNet;
+pub struct TcpNet {
+    host: Option<IpAddr>,
+}
+
+impl TcpNet {
+    /// The network of a process that has this address and no other.
+    pub fn on_host(host: IpAddr) -> Self {
+        Self { host: Some(host) }
+    }
+
+    /// `addr` with this host in place of an unspecified one.
+    fn listening(&self, addr: &str) -> String {
+        match (self.host, addr.parse::<SocketAddr>()) {
+            (Some(host), Ok(wanted)) if wanted.ip().is_unspecified() => SocketAddr::new(host, wanted.port()).to_string(),
+            _ => addr.to_owned(),
+        }
+    }
+}
 
 struct TcpPort {
     listener: TcpListener,
@@ -58,7 +79,7 @@ struct TcpPort {
 #[async_trait]
 impl Net for TcpNet {
     async fn listen(&self, addr: &str) -> io::Result<Box<dyn Listener>> {
-        let listener = TcpListener::bind(addr).await?;
+        let listener = TcpListener::bind(self.listening(addr)).await?;
         let address = listener.local_addr()?.to_string();
         Ok(Box::new(TcpPort { listener, address }))
     }
@@ -257,7 +278,11 @@ mod tests {
 
     #[tokio::test]
     async fn tcp_connects() {
-        echo_once(&TcpNet, "127.0.0.1:0", None).await;
+        echo_once(&TcpNet::default(), "127.0.0.1:0", None).await;
+        let pod = TcpNet::on_host("127.9.8.7".parse().unwrap());
+        let listener = pod.listen("0.0.0.0:0").await.unwrap();
+        assert!(listener.local_addr().starts_with("127.9.8.7:"), "{}", listener.local_addr());
+        assert!(pod.listen("127.0.0.1:0").await.unwrap().local_addr().starts_with("127.0.0.1:"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Client;
 use crate::controllers::{disruption, endpoints, ephemeral, garbage, namespace, node_lifecycle, service_account, volumes, workloads};
 use crate::kubelet::agent::Agent;
-use crate::kubelet::{Images, Logs, NodeSpec, Prober};
+use crate::kubelet::{Images, Logs, NodeSpec, PodNetwork, Prober};
 use crate::owners::Owners;
 use crate::pods;
 use crate::recorder::Recorder;
@@ -81,6 +81,7 @@ pub struct Builder {
     root_certificate: String,
     storage_classes: Vec<StorageClassSpec>,
     logs: Option<Logs>,
+    network: PodNetwork,
 }
 
 impl fmt::Debug for Builder {
@@ -132,6 +133,13 @@ impl Builder {
         self
     }
 
+    /// Where pods get their addresses from, instead of [`PodNetwork::default`].
+    #[must_use]
+    pub fn pod_network(mut self, network: PodNetwork) -> Self {
+        self.network = network;
+        self
+    }
+
     /// The storage classes that are there from the start, instead of [`StorageClassSpec::defaults`].
     #[must_use]
     pub fn storage_classes(mut self, classes: impl IntoIterator<Item = StorageClassSpec>) -> Self {
@@ -141,7 +149,7 @@ impl Builder {
 
     /// Starts everything; returns at once.
     pub fn start(self) -> SimClusterHandle {
-        let Self { client, env, nodes, images, prober, container_events, root_certificate, storage_classes, logs } = self;
+        let Self { client, env, nodes, images, prober, container_events, root_certificate, storage_classes, logs, network } = self;
         let shared = Shared::new(Client(client), &env, logs);
         let inner = Arc::new(Inner {
             registered: watch::Sender::new(0),
@@ -149,6 +157,7 @@ impl Builder {
             images,
             prober,
             container_events,
+            network,
             shared: shared.clone(),
         });
         let counting = inner.clone();
@@ -209,6 +218,7 @@ struct Inner {
     images: Images,
     prober: Option<Arc<dyn Prober>>,
     container_events: bool,
+    network: PodNetwork,
 }
 
 impl Inner {
@@ -226,7 +236,7 @@ impl Inner {
         }
         let index = u32::try_from(agents.len()).unwrap_or(u32::MAX);
         let name = spec.name.clone();
-        let agent = Agent::new(&self.shared, spec, index, self.images.clone(), self.prober.clone(), self.container_events);
+        let agent = Agent::new(&self.shared, spec, (index, self.network), self.images.clone(), self.prober.clone(), self.container_events);
         agents.insert(name, agent.clone());
         drop(agents);
         tokio::spawn(agent.run());
@@ -329,6 +339,7 @@ impl SimCluster {
             root_certificate: String::new(),
             storage_classes: StorageClassSpec::defaults(),
             logs: None,
+            network: PodNetwork::default(),
         }
     }
 }

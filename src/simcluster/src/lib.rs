@@ -25,5 +25,7 @@ mod store;
 mod tests;
 
 pub use cluster::{Builder, SimCluster, SimClusterHandle, UnknownNode};
-pub use kubelet::{ContainerContext, Images, LogLine, LogReader, LogSink, Logs, NodeSpec, ProbeKind, Prober, Program, ReadySetter};
+pub use kubelet::{
+    ContainerContext, Exit, Images, LogLine, LogReader, LogSink, Logs, NodeSpec, PodNetwork, ProbeKind, Prober, Program, ReadySetter,
+};
 pub use storage::StorageClassSpec;

@@ -12,12 +12,14 @@ mod authorize;
 mod context;
 mod discovery;
 mod node;
+mod program;
 mod review;
 mod server;
 mod subresources;
 mod verbs;
 mod webhooks;
 
+pub use program::Program;
 use runtime::{Deps, FileError, tls::TlsError};
 
 /// Command line arguments, as upstream's (spec/observability.md §11).
@@ -36,12 +38,21 @@ pub struct Args {
     /// Kept for compatibility: this server has nothing but subresources and webhooks.
     #[arg(long)]
     pub subresources_only: bool,
-    /// Folder with the serving certificate, `tls.crt` and `tls.key`.
-    #[arg(long, default_value = "/etc/virt-api/certificates")]
-    pub certificates: String,
-    /// Folder with the certificate shown to virt-handler.
-    #[arg(long, default_value = "/etc/virt-handler/clientcertificates")]
-    pub handler_certificates: String,
+    /// The serving certificate.
+    #[arg(long, value_name = "FILE", default_value = "/etc/virt-api/certificates/tls.crt")]
+    pub tls_cert_file: String,
+    /// Its key.
+    #[arg(long, value_name = "FILE", default_value = "/etc/virt-api/certificates/tls.key")]
+    pub tls_key_file: String,
+    /// The certificate shown to virt-handler.
+    #[arg(long, value_name = "FILE", default_value = "/etc/virt-handler/clientcertificates/tls.crt")]
+    pub handler_cert_file: String,
+    /// Its key.
+    #[arg(long, value_name = "FILE", default_value = "/etc/virt-handler/clientcertificates/tls.key")]
+    pub handler_key_file: String,
+    /// The ConfigMap with the authorities of virt-handler's certificates.
+    #[arg(long, default_value = "kubevirt-ca")]
+    pub ca_configmap_name: String,
     /// Log verbosity.
     #[arg(short, long = "v", default_value_t = 2)]
     pub v: u8,

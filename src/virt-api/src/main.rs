@@ -1,13 +1,10 @@
 //! The `virt-api` program.
 
-use anyhow::{Context as _, Result};
-use clap::Parser as _;
-use virt_api::{Args, run};
+use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let args = Args::parse();
-    tracing_subscriber::fmt().with_env_filter(runtime::process::level(args.v)).with_writer(std::io::stderr).init();
-    let deps = runtime::process::deps().await.context("starting virt-api")?;
-    run(args, deps).await.context("virt-api")
+use clap::Parser as _;
+use runtime::process::{Threads, main as run};
+
+fn main() -> ExitCode {
+    run(Threads::Many, virt_api::Program::parse().run())
 }

@@ -27,12 +27,13 @@ pub struct NodeClient {
     deps: Deps,
     identity: Identity,
     port: u16,
+    authorities: String,
 }
 
 impl NodeClient {
-    /// A client that shows this identity.
-    pub fn new(deps: Deps, identity: Identity, port: u16) -> Self {
-        Self { deps, identity, port }
+    /// A client that shows this identity, and trusts whom the ConfigMap of that name says.
+    pub fn new(deps: Deps, identity: Identity, port: u16, authorities: String) -> Self {
+        Self { deps, identity, port, authorities }
     }
 
     /// Calls a verb of a VMI and gives its body back.
@@ -122,7 +123,9 @@ impl NodeClient {
     /// The trust bundle, read each time: it rotates.
     async fn authorities(&self) -> Result<String, Refusal> {
         let maps: Api<ConfigMap> = Api::namespaced(self.deps.client.clone(), &self.deps.namespace);
-        let map = maps.get("kubevirt-ca").await.map_err(Refusal::internal)?;
-        map.data.and_then(|mut data| data.remove("ca-bundle")).ok_or_else(|| Refusal::internal("ConfigMap kubevirt-ca has no ca-bundle"))
+        let map = maps.get(&self.authorities).await.map_err(Refusal::internal)?;
+        map.data
+            .and_then(|mut data| data.remove("ca-bundle"))
+            .ok_or_else(|| Refusal::internal(format!("ConfigMap {} has no ca-bundle", self.authorities)))
     }
 }

@@ -10,8 +10,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use planner::subresource::Refusal;
-use runtime::tls::{ClientAuth, Identity, TlsServer};
-use runtime::{BoxStream, Deps, Files};
+use runtime::tls::{ClientAuth, TlsServer};
+use runtime::{BoxStream, Deps};
 use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,16 +29,19 @@ struct Server {
 
 /// Starts, then serves until shutdown.
 pub async fn run(args: Args, deps: Deps) -> Result<(), Error> {
-    let identity = deps.files.identity(&args.certificates)?;
-    let handler_identity = deps.files.identity(&args.handler_certificates)?;
+    let identity = deps.files.identity(&args.tls_cert_file, &args.tls_key_file)?;
+    let handler_identity = deps.files.identity(&args.handler_cert_file, &args.handler_key_file)?;
     let front_proxy = FrontProxy::read(&deps.client).await.map_err(Error::FrontProxy)?;
     // The availability probe of the aggregator comes without a certificate, so one is asked for but not required.
     let clients = if front_proxy.authorities.is_empty() { ClientAuth::None } else { ClientAuth::Optional(front_proxy.authorities.clone()) };
     let tls = TlsServer::new(&identity, &clients, &["http/1.1"], &deps.clock)?;
-    for (folder, identity) in [(args.certificates.clone(), identity), (args.handler_certificates.clone(), handler_identity.clone())] {
-        tokio::spawn(refresh(deps.clone(), folder, identity));
+    for (identity, certificate, key) in
+        [(identity, args.tls_cert_file, args.tls_key_file), (handler_identity.clone(), args.handler_cert_file, args.handler_key_file)]
+    {
+        tokio::spawn(deps.files.clone().keep_fresh(identity, certificate, key, deps.shutdown.clone()));
     }
-    let context = Context::new(deps.clone(), NodeClient::new(deps.clone(), handler_identity, args.console_server_port));
+    let nodes = NodeClient::new(deps.clone(), handler_identity, args.console_server_port, args.ca_configmap_name);
+    let context = Context::new(deps.clone(), nodes);
     context.ready().await;
     let mut listener = deps.net.listen(&format!("{}:{}", args.listen, args.port)).await.map_err(Error::Listen)?;
     tracing::info!(address = listener.local_addr(), "virt-api serves");
@@ -63,20 +66,6 @@ pub async fn run(args: Args, deps: Deps) -> Result<(), Error> {
                 () = server.connection(stream) => {}
             }
         });
-    }
-}
-
-/// Reads a certificate again from time to time: rotation needs no restart.
-async fn refresh(deps: Deps, folder: String, identity: Identity) {
-    loop {
-        tokio::select! {
-            biased;
-            () = deps.shutdown.cancelled() => return,
-            () = tokio::time::sleep(Files::RELOAD) => {}
-        }
-        if let Err(error) = deps.files.refresh(&folder, &identity) {
-            tracing::warn!(%error, folder, "the certificate stays as it was");
-        }
     }
 }
 

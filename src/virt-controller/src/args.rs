@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use planner::vmi::Settings;
 use runtime::LeaseTimes;
+use runtime::process::duration;
 
 /// What virt-controller is started with.
 #[derive(Clone, Debug, clap::Parser)]
@@ -54,15 +55,18 @@ pub struct Args {
     /// The key of the probes' certificate.
     #[arg(long, default_value = "/etc/virt-controller/certificates/tls.key")]
     pub prom_key_file: String,
-    /// How long others wait for the lease, in seconds.
-    #[arg(long, default_value_t = 15)]
-    pub leader_elect_lease_duration: u64,
-    /// How long the lease may go without renewal, in seconds.
-    #[arg(long, default_value_t = 10)]
-    pub leader_elect_renew_deadline: u64,
-    /// Between two tries for the lease, in seconds.
-    #[arg(long, default_value_t = 2)]
-    pub leader_elect_retry_period: u64,
+    /// How long others wait for the lease.
+    #[arg(long, default_value = "15s", value_parser = duration)]
+    pub leader_elect_lease_duration: Duration,
+    /// How long the lease may go without renewal.
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub leader_elect_renew_deadline: Duration,
+    /// Between two tries for the lease.
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    pub leader_elect_retry_period: Duration,
+    /// What the leader holds: a Lease, and nothing else.
+    #[arg(long, default_value = "leases", value_parser = ["leases"])]
+    pub leader_elect_resource_lock: String,
     /// How much is logged.
     #[arg(short, long = "v", default_value_t = 2)]
     pub v: u8,
@@ -71,9 +75,9 @@ pub struct Args {
 impl Args {
     pub(crate) fn lease_times(&self) -> LeaseTimes {
         LeaseTimes {
-            duration: Duration::from_secs(self.leader_elect_lease_duration),
-            renew_deadline: Duration::from_secs(self.leader_elect_renew_deadline),
-            retry_period: Duration::from_secs(self.leader_elect_retry_period),
+            duration: self.leader_elect_lease_duration,
+            renew_deadline: self.leader_elect_renew_deadline,
+            retry_period: self.leader_elect_retry_period,
         }
     }
 

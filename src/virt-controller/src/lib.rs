@@ -15,6 +15,7 @@ mod configuration;
 mod controller;
 mod nodes;
 mod probes;
+mod program;
 mod stores;
 mod vm;
 mod vmi;
@@ -26,6 +27,7 @@ use runtime::{Deps, EventRecorder, Executor, LeaderElection, LeadershipError, Wr
 pub use self::args::Args;
 use self::configuration::Configuration;
 use self::controller::Context;
+pub use self::program::Program;
 use self::stores::Stores;
 
 /// Why virt-controller ended.
@@ -46,6 +48,9 @@ pub enum Error {
     /// The probes' certificate cannot be used.
     #[error("serve probes")]
     Tls(#[from] runtime::tls::TlsError),
+    /// The probes' certificate is no certificate.
+    #[error("serve probes")]
+    Certificate(#[from] runtime::FileError),
     /// The API server does not say which kinds it has.
     #[error("discover CDI")]
     Discovery(#[source] kube::Error),

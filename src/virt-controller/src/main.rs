@@ -1,18 +1,10 @@
-//! virt-controller as a process of its own, against the cluster of its kubeconfig or service account.
+//! The `virt-controller` program.
 
-use clap::Parser;
-use virt_controller::Args;
+use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(runtime::process::level(args.v))),
-        )
-        .init();
-    let deps = runtime::process::deps().await?;
-    virt_controller::run(args, deps).await?;
-    Ok(())
+use clap::Parser as _;
+use runtime::process::{Threads, main as run};
+
+fn main() -> ExitCode {
+    run(Threads::Many, virt_controller::Program::parse().run())
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 use runtime::health::{Probes, json, text};
-use runtime::tls::{ClientAuth, Identity, TlsServer};
-use runtime::{Deps, Files};
+use runtime::process::chain;
+use runtime::tls::{ClientAuth, TlsServer};
+use runtime::{Deps, FileError};
 
 use crate::{Args, Error};
 
@@ -52,30 +53,17 @@ pub(crate) async fn serve(args: &Args, deps: &Deps, leading: Leading) -> Result<
 }
 
 fn tls(args: &Args, deps: &Deps) -> Result<Option<TlsServer>, Error> {
-    let (Some(certificate), Some(key)) = (read(&deps.files, &args.prom_cert_file), read(&deps.files, &args.prom_key_file)) else {
-        tracing::warn!(file = args.prom_cert_file, "no certificate: probes are served without TLS");
-        return Ok(None);
-    };
-    let identity = Identity::from_pem(&certificate, &key)?;
-    let server = TlsServer::new(&identity, &ClientAuth::None, &["http/1.1"], &deps.clock)?;
-    let (args, deps) = (args.clone(), deps.clone());
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                biased;
-                () = deps.shutdown.cancelled() => return,
-                () = tokio::time::sleep(Files::RELOAD) => {}
-            }
-            if let (Some(certificate), Some(key)) = (read(&deps.files, &args.prom_cert_file), read(&deps.files, &args.prom_key_file))
-                && let Err(error) = identity.replace(&certificate, &key)
-            {
-                tracing::warn!(%error, "the certificate of the probes stays as it was");
-            }
+    let identity = match deps.files.identity(&args.prom_cert_file, &args.prom_key_file) {
+        Ok(identity) => identity,
+        Err(error @ FileError::Read { .. }) => {
+            let error = chain(&error);
+            tracing::warn!(error, "no certificate: probes are served without TLS");
+            return Ok(None);
         }
-    });
+        Err(error @ FileError::Tls { .. }) => return Err(error.into()),
+    };
+    let server = TlsServer::new(&identity, &ClientAuth::None, &["http/1.1"], &deps.clock)?;
+    let (certificate, key) = (args.prom_cert_file.clone(), args.prom_key_file.clone());
+    tokio::spawn(deps.files.clone().keep_fresh(identity, certificate, key, deps.shutdown.clone()));
     Ok(Some(server))
-}
-
-fn read(files: &Files, path: &str) -> Option<String> {
-    files.read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok())
 }

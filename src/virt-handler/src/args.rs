@@ -1,4 +1,8 @@
-//! The command line (node.md §1.1).
+//! The command line (node.md §1.1, observability.md §11).
+
+use std::time::Duration;
+
+use runtime::process::duration;
 
 /// virt-handler cares for the virtual machines of one node.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Parser)]
@@ -37,9 +41,9 @@ pub struct Args {
     /// Where the kubelet keeps everything.
     #[arg(long, default_value = "/var/lib/kubelet")]
     pub kubelet_root: String,
-    /// After how many seconds a launcher that does not answer counts as gone.
-    #[arg(long, default_value_t = 30)]
-    pub watchdog_timeout_seconds: u64,
+    /// After how long a launcher that does not answer counts as gone.
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    pub watchdog_timeout: Duration,
     /// Devices a device plugin offers.
     #[arg(long, default_value_t = 1000)]
     pub max_devices: u32,
@@ -55,9 +59,27 @@ pub struct Args {
     /// The ConfigMap with the authorities of clients.
     #[arg(long, default_value = "kubevirt-ca")]
     pub ca_configmap_name: String,
-    /// Common names of migration peers.
-    #[arg(long, default_value = "migration")]
-    pub migration_cn_types: String,
+    /// Kinds of clients whose migrations are taken in, by the ends of their certificates' names; may be repeated.
+    #[arg(long, value_delimiter = ',', default_values = ["virt-handler", "migration"])]
+    pub migration_cn_types: Vec<String>,
+    /// The certificate of all servers.
+    #[arg(long, value_name = "FILE", default_value = "/etc/virt-handler/servercertificates/tls.crt")]
+    pub tls_cert_file: String,
+    /// Its key.
+    #[arg(long, value_name = "FILE", default_value = "/etc/virt-handler/servercertificates/tls.key")]
+    pub tls_key_file: String,
+    /// The certificate shown to targets of migrations.
+    #[arg(long, value_name = "FILE", default_value = "/etc/virt-handler/migrationservercertificates/tls.crt")]
+    pub migration_client_cert_file: String,
+    /// Its key.
+    #[arg(long, value_name = "FILE", default_value = "/etc/virt-handler/migrationservercertificates/tls.key")]
+    pub migration_client_key_file: String,
+    /// The certificate shown to guests.
+    #[arg(long, value_name = "FILE", default_value = "/etc/virt-handler/vsockclientcertificates/tls.crt")]
+    pub vsock_client_cert_file: String,
+    /// Its key.
+    #[arg(long, value_name = "FILE", default_value = "/etc/virt-handler/vsockclientcertificates/tls.key")]
+    pub vsock_client_key_file: String,
     /// Whether certificates are managed by others, who choose the names in them.
     #[arg(long)]
     pub externally_managed: bool,

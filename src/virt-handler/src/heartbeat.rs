@@ -68,6 +68,37 @@ impl DevicePlugins for AllocatablePatch {
     }
 }
 
+/// Devices that the node offers without this process: it waits until the kubelet knows of them.
+#[derive(Clone)]
+pub struct AwaitedDevices {
+    client: kube::Client,
+    node: String,
+}
+
+impl std::fmt::Debug for AwaitedDevices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AwaitedDevices").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl AwaitedDevices {
+    /// Looks through `client`, which may read nodes.
+    pub fn new(client: kube::Client, node: &str) -> Self {
+        Self { client, node: node.to_owned() }
+    }
+}
+
+#[async_trait]
+impl DevicePlugins for AwaitedDevices {
+    async fn register(&self, devices: &BTreeMap<String, u32>) -> Result<(), String> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let node = nodes.get(&self.node).await.map_err(|error| error.to_string())?;
+        let offered = node.status.and_then(|status| status.allocatable).unwrap_or_default();
+        let missing: Vec<&str> = devices.keys().filter(|name| !offered.contains_key(*name)).map(String::as_str).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("node {} does not offer {}", self.node, missing.join(", "))) }
+    }
+}
+
 /// Says that the node is alive.
 pub(crate) struct Heartbeat {
     pub(crate) node: String,

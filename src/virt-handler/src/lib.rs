@@ -16,11 +16,13 @@ mod labels;
 mod launchers;
 mod options;
 mod probes;
+mod program;
 mod receiver;
 mod rest;
 mod vmi;
 mod watchdog;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,9 +37,10 @@ pub use args::Args;
 use configuration::Configuration;
 use domains::Domains;
 use heartbeat::Heartbeat;
-pub use heartbeat::{AllocatablePatch, DevicePlugins};
+pub use heartbeat::{AllocatablePatch, AwaitedDevices, DevicePlugins};
 use launchers::Launchers;
 pub use options::sync_options;
+pub use program::Program;
 use receiver::Receiver;
 use vmi::Controller;
 use watchdog::Watchdog;
@@ -65,6 +68,15 @@ pub enum Error {
     /// The node's name is not given.
     #[error("the node's name is not known: give --hostname-override or NODE_NAME")]
     NoNode,
+    /// The folder for what must not be forgotten cannot be made.
+    #[error("make the folder for ghost records at {}", folder.display())]
+    Records {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: std::io::Error,
+    },
     /// A port cannot be opened.
     #[error("listen on {address}")]
     Listen {
@@ -135,7 +147,7 @@ pub async fn run_counted(args: Args, deps: Deps, host: Host, counts: WriteCounts
     let watchdog = Watchdog {
         domains: domains.clone(),
         launchers: launchers.clone(),
-        timeout: Duration::from_secs(args.watchdog_timeout_seconds),
+        timeout: args.watchdog_timeout,
         resync: Duration::from_secs(args.domain_resync_period_seconds),
     };
     let controller = Arc::new(Controller {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use runtime::process::duration;
+
 /// virt-launcher runs one virtual machine in its pod.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Parser)]
 #[command(name = "virt-launcher")]
@@ -16,8 +18,8 @@ pub struct Args {
     /// The VMI's namespace.
     #[arg(long)]
     pub namespace: String,
-    /// How long to wait for the domain, as Go writes durations in seconds.
-    #[arg(long, default_value = "300s", value_parser = seconds)]
+    /// How long to wait for the domain.
+    #[arg(long, default_value = "180s", value_parser = duration)]
     pub qemu_timeout: Duration,
     /// How long the guest may take to end once the pod is told to, in seconds.
     #[arg(long, default_value_t = 30)]
@@ -31,6 +33,9 @@ pub struct Args {
     /// Where container disks are found.
     #[arg(long, default_value = "/var/run/kubevirt/container-disks")]
     pub container_disk_dir: String,
+    /// Where hotplugged volumes appear.
+    #[arg(long, default_value = "/var/run/kubevirt/hotplug-disks")]
+    pub hotplug_disk_dir: String,
     /// How many hook sidecars the pod has.
     #[arg(long, default_value_t = 0)]
     pub hook_sidecars: u32,
@@ -38,7 +43,7 @@ pub struct Args {
     #[arg(long, default_value = "/usr/share/OVMF")]
     pub ovmf_path: String,
     /// How many bytes checking a disk may take.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 2_097_152_000)]
     pub disk_memory_limit: i64,
     /// The hypervisor.
     #[arg(long, default_value = "kvm")]
@@ -73,15 +78,19 @@ pub struct Args {
     /// Whether the pod stays after a failure.
     #[arg(long)]
     pub keep_after_failure: bool,
+    /// How much is logged.
+    #[arg(short, long = "v", default_value_t = 2)]
+    pub v: u8,
     /// Fails at once, for tests of failures.
     #[arg(long)]
     pub simulate_crash: bool,
 }
 
-/// `300s`, or a bare number of seconds.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number = text.strip_suffix('s').unwrap_or(text);
-    number.parse().map(Duration::from_secs).map_err(|_| format!("{text:?} is not a duration in seconds such as 300s"))
+impl Args {
+    /// How much is logged: what the pod's environment says, else the command line.
+    pub fn verbosity(&self) -> u8 {
+        std::env::var("VIRT_LAUNCHER_LOG_VERBOSITY").ok().and_then(|text| text.parse().ok()).unwrap_or(self.v)
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +120,7 @@ mod tests {
         ]);
         assert_eq!((args.qemu_timeout.as_secs(), args.grace_period_seconds), (312, 45));
         assert!(args.run_as_nonroot && args.allow_emulation && !args.simulate_crash);
-        let bad = Args::try_parse_from(["x", "--name", "vm", "--uid", "1", "--namespace", "ns", "--qemu-timeout", "5m"]);
-        assert!(bad.is_err_and(|error| error.to_string().contains("is not a duration in seconds")));
+        let bad = Args::try_parse_from(["x", "--name", "vm", "--uid", "1", "--namespace", "ns", "--qemu-timeout", "5"]);
+        assert!(bad.is_err_and(|error| error.to_string().contains("is not a duration")));
     }
 }

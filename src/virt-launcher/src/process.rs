@@ -7,7 +7,7 @@ use std::time::Duration;
 use hypervisor::Hypervisor;
 use launcher_rpc::grpc::ServeError;
 use launcher_rpc::local::LocalPod;
-use launcher_rpc::{Notify, grpc};
+use launcher_rpc::{Notify, grpc, sockets};
 use runtime::Clock;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
 use crate::convert::Conversion;
+use crate::device_sockets;
 use crate::launcher::{Identity, Launcher};
 use crate::notifier::{Notifier, Progress};
 
@@ -35,6 +36,8 @@ pub enum Rendezvous {
         command: PathBuf,
         /// Where the handler listens.
         notify: PathBuf,
+        /// The folder in which the guest's devices are served; none where the hypervisor does that itself.
+        devices: Option<PathBuf>,
     },
 }
 
@@ -85,6 +88,14 @@ pub enum RunError {
     /// Its command server could not be started.
     #[error("start the command server")]
     Serve(#[source] ServeError),
+    /// The guest's devices cannot be reached.
+    #[error("serve the guest's devices in {}", folder.display())]
+    Devices {
+        /// The folder of their sockets.
+        folder: PathBuf,
+        /// What is wrong.
+        source: std::io::Error,
+    },
     /// Its socket could not be given its name.
     #[error("announce the command server at {}", path.display())]
     Announce {
@@ -126,6 +137,15 @@ pub async fn run(args: &Args, deps: Deps) -> Result<Exit, RunError> {
         pod.close();
     }
     closed.cancel();
+    if let Rendezvous::Sockets { command, devices, .. } = &rendezvous {
+        // Who finds no socket need not wait for an answer.
+        let devices = devices.iter().flat_map(|folder| [folder.join(sockets::SERIAL), folder.join(sockets::VNC)]);
+        for socket in devices.chain([command.clone()]) {
+            if let Err(error) = std::fs::remove_file(&socket) {
+                tracing::debug!(%error, socket = %socket.display(), "the socket stays");
+            }
+        }
+    }
     Ok(exit)
 }
 
@@ -146,7 +166,11 @@ async fn listen(rendezvous: &Rendezvous, launcher: &Launcher, closed: &Cancellat
             pod.listen(launcher.clone(), launcher);
             Ok(None)
         }
-        Rendezvous::Sockets { command, .. } => {
+        Rendezvous::Sockets { command, devices, .. } => {
+            if let Some(folder) = devices {
+                let failed = |source| RunError::Devices { folder: folder.clone(), source };
+                device_sockets::serve(folder, &launcher, closed).map_err(failed)?;
+            }
             let first = command.with_file_name("launcher-init-sock");
             let (path, closed) = (first.clone(), closed.clone());
             let mut server = tokio::spawn(async move { grpc::serve_launcher(&path, launcher, closed).await });

@@ -79,3 +79,22 @@ fn judge(world: &SpecWorld, may: bool) -> Done {
         (Some(refusal), _) => anyhow::bail!("it was refused with {} and {:?}", refusal.code, refusal.message),
     }
 }
+
+#[then(regex = r#"^virt-handler of "([^"]+)" (may|may not) patch the node "([^"]+)" with (.+)$"#)]
+async fn handler_patches(world: &mut SpecWorld, own: String, may: String, node: String, patch: String) -> Done {
+    // The token of a pod says on which node it runs; who impersonates says it in a header.
+    let request = http::Request::patch(format!("/api/v1/nodes/{node}"))
+        .header("Content-Type", "application/merge-patch+json")
+        .header("Impersonate-User", "system:serviceaccount:kubevirt:kubevirt-handler")
+        .header("Impersonate-Group", "system:serviceaccounts")
+        .header("Impersonate-Extra-authentication.kubernetes.io%2Fnode-name", own);
+    world.attempt(request.body(patch.into_bytes())?).await?;
+    judge(world, may == "may")
+}
+
+#[then(expr = "the refusal says {string}")]
+async fn the_refusal_says(world: &mut SpecWorld, words: String) -> Done {
+    let message = world.last_refusal().map(|refusal| refusal.message.clone()).unwrap_or_default();
+    anyhow::ensure!(message.contains(&words), "it says {message:?}");
+    Ok(())
+}

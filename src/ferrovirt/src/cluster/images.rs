@@ -2,6 +2,7 @@
 
 use super::NAMESPACE;
 use super::launchers::Launchers;
+use super::processes::Processes;
 use super::requests::{self, RequestCounts};
 use apiserver::auth::UserInfo;
 use apiserver::http::ApiServer;
@@ -11,9 +12,10 @@ use base64::Engine as _;
 use clap::Parser;
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
+use runtime::process::chain;
 use runtime::{Clock, Deps, Entropy, Files, MemoryNet};
 use serde_json::Value;
-use simcluster::{ContainerContext, Images};
+use simcluster::{ContainerContext, Exit, Images};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,8 @@ pub struct Surroundings {
     pub net: MemoryNet,
     /// Launchers and their guests.
     pub launchers: Launchers,
+    /// Where programs are processes of their own.
+    pub processes: Option<Arc<Processes>>,
 }
 
 /// What every image does.
@@ -46,7 +50,10 @@ pub fn all(around: &Surroundings, unpullable: &[String]) -> Images {
     }
     let program = |run: fn(Surroundings, ContainerContext) -> futures::future::BoxFuture<'static, i32>| {
         let around = around.clone();
-        move |container: ContainerContext| run(around.clone(), container)
+        move |container: ContainerContext| match &around.processes {
+            Some(processes) if Processes::runs(&container) => Arc::clone(processes).run(container).boxed(),
+            _ => run(around.clone(), container).map(Exit::from).boxed(),
+        }
     };
     images
         .run("virt-api", program(|around, container| component(around, container, "virt-api").boxed()))
@@ -110,21 +117,6 @@ fn host(around: &Surroundings, node: &str) -> virt_handler::Host {
 /// The command line of a container, without the program's name where `command` gives it.
 fn args<A: Parser>(container: &ContainerContext) -> Result<A, String> {
     A::try_parse_from(&container.args).map_err(|error| error.to_string())
-}
-
-/// An error with its sources, once each.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// The surroundings of a component: its pod's account, address and mounted files.

@@ -11,6 +11,7 @@ mod launchers;
 mod network;
 mod pki;
 mod prober;
+pub mod processes;
 mod requests;
 mod setup;
 
@@ -26,7 +27,8 @@ use apiserver::serve::Pki;
 use fake_hypervisor::GuestScript;
 use kube::Client;
 use network::ServiceDialer;
-use runtime::{Clock, MemoryNet};
+use processes::{ProcessOptions, Processes, ProcessesError};
+use runtime::{Clock, MemoryNet, Net, TcpNet};
 use simcluster::{Logs, NodeSpec, SimCluster, SimClusterHandle};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +57,8 @@ pub struct Options {
     pub guests: GuestScript,
     /// Images that cannot be pulled, as patterns with `*`.
     pub unpullable: Vec<String>,
+    /// Components and launchers are processes of their own.
+    pub processes: Option<ProcessOptions>,
 }
 
 impl Options {
@@ -75,6 +79,7 @@ impl Options {
             server_names: Vec::new(),
             guests: GuestScript::default(),
             unpullable: Vec::new(),
+            processes: None,
         }
     }
 }
@@ -88,6 +93,9 @@ pub enum StartError {
     /// Its keys.
     #[error(transparent)]
     Keys(#[from] crate::endpoint::EndpointError),
+    /// Components cannot be processes here.
+    #[error(transparent)]
+    Processes(#[from] ProcessesError),
     /// It could not be put together.
     #[error("putting the API server together")]
     Build(#[from] apiserver::http::BuildError),
@@ -119,6 +127,7 @@ pub struct Cluster {
     simulation: SimClusterHandle,
     launchers: Launchers,
     counts: RequestCounts,
+    processes: Option<Arc<Processes>>,
     clock: Clock,
     pki: Pki,
     now: Now,
@@ -151,8 +160,12 @@ impl Cluster {
             let clock = clock.clone();
             Arc::new(move || clock.now())
         };
+        if options.processes.is_some() && options.nodes > processes::MAX_NODES {
+            return Err(ProcessesError::Nodes(options.nodes).into());
+        }
         let net = MemoryNet::new();
-        let dialer = ServiceDialer::new(net.clone());
+        let pods: Arc<dyn Net> = if options.processes.is_some() { Arc::new(TcpNet::default()) } else { Arc::new(net.clone()) };
+        let dialer = ServiceDialer::new(pods);
         let env = Env { now: now.clone(), entropy: Entropy::from_seed(options.seed), dialer: Arc::new(dialer.clone()) };
         let pki = crate::endpoint::keys(options.data_dir.as_deref(), &now, &options.server_names)?;
         let store = apiserver_command::store(options.data_dir.as_deref())?;
@@ -166,6 +179,10 @@ impl Cluster {
         let counts = RequestCounts::default();
         let admin = requests::client(&server, &counts, UserInfo::admin());
         let launchers = Launchers::new(options.guests.clone());
+        let processes = match options.processes {
+            Some(how) => Some(Processes::new(how, &pki.ca.cert_pem, &server, &counts, options.guests.boot_time)?),
+            None => None,
+        };
         let around = images::Surroundings {
             server: server.clone(),
             counts: counts.clone(),
@@ -173,6 +190,7 @@ impl Cluster {
             entropy: runtime::Entropy::from_seed(options.seed.wrapping_add(1)),
             net,
             launchers: launchers.clone(),
+            processes: processes.clone(),
         };
         let images = images::all(&around, &options.unpullable);
         let prober = Arc::new(prober::NetworkProber { env: env.clone() });
@@ -182,9 +200,12 @@ impl Cluster {
             UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]),
         );
         let nodes = (1..=options.nodes).map(|index| NodeSpec::new(format!("node{index:02}")));
-        let simulation =
-            SimCluster::builder(simulator, env).nodes(nodes).images(images).prober(prober).logs(logs).container_events(false).start();
-        let cluster = Self { server, simulation, launchers, counts, clock, pki, now };
+        let mut builder = SimCluster::builder(simulator, env).nodes(nodes).images(images).prober(prober).logs(logs).container_events(false);
+        if let Some(processes) = &processes {
+            builder = builder.pod_network(processes.network()).root_certificate(&pki.ca.cert_pem);
+        }
+        let simulation = builder.start();
+        let cluster = Self { server, simulation, launchers, counts, processes, clock, pki, now };
         setup::install(&admin, &cluster.clock).await?;
         Ok(cluster)
     }
@@ -202,6 +223,14 @@ impl Cluster {
         self.simulation.stop();
         // Tasks see the stop when they are polled next.
         tokio::task::yield_now().await;
+        if let Some(processes) = &self.processes {
+            processes.stop().await;
+        }
+    }
+
+    /// The processes of components and launchers, where they are some.
+    pub fn processes(&self) -> Option<&Processes> {
+        self.processes.as_deref()
     }
 
     /// The API server.

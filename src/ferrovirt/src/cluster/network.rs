@@ -1,24 +1,24 @@
-//! The cluster's network: in-memory pipes between pods, and the way from the API server to a Service.
+//! The cluster's network: the way from the API server to pods and Services.
 
 use apiserver::net::{BoxStream, Dial, Target};
 use apiserver::resource::GroupResource;
 use apiserver::store::{Key, Store};
-use runtime::{MemoryNet, Net as _};
+use runtime::Net;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-/// Dials Services by their ready endpoints, and hosts by address, over the pods' in-memory network.
+/// Dials Services by their ready endpoints, and hosts by address, over the pods' network: in-memory pipes, or TCP where pods are processes.
 ///
 /// The store comes after the dialer, since the server takes its dialer when it is built.
 #[derive(Clone)]
 pub struct ServiceDialer {
-    net: MemoryNet,
+    net: Arc<dyn Net>,
     store: Arc<OnceLock<Store>>,
 }
 
 impl ServiceDialer {
     /// A dialer into this network; it reaches Services once it has a store.
-    pub fn new(net: MemoryNet) -> Self {
+    pub fn new(net: Arc<dyn Net>) -> Self {
         Self { net, store: Arc::default() }
     }
 

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio::net::UnixStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::path::connect;
 use super::{connect_launcher, serve_handler};
 use crate::{BoxPipe, GhostRecord, Launcher, LauncherDirectory, Notify, Presence, Result, RpcError};
 
@@ -69,6 +69,17 @@ impl SocketDirectory {
     }
 }
 
+/// The pod's addresses in its `/etc/hosts`: the lines that are not everybody's, up to those that its owner added.
+fn own_addresses(hosts: &str) -> Vec<String> {
+    let given = hosts.lines().take_while(|line| !line.starts_with("# Entries added by HostAliases"));
+    let entries = given.filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?, words.next()?))
+    });
+    let own = entries.filter(|(_, name)| *name != "localhost" && !name.starts_with("ip6-"));
+    own.map(|(address, _)| address.to_owned()).collect()
+}
+
 /// There as itself: a link there would lead out of the pod.
 fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| !found.file_type().is_symlink())
@@ -114,14 +125,14 @@ impl LauncherDirectory for SocketDirectory {
         }
     }
 
-    async fn addresses(&self, _pod_uid: &str) -> Vec<String> {
-        // The pod's network tells, which is set up elsewhere.
-        Vec::new()
+    async fn addresses(&self, pod_uid: &str) -> Vec<String> {
+        // What the kubelet wrote for the pod's own use; a pod in its node's network has none of its own.
+        std::fs::read_to_string(self.pods.join(pod_uid).join("etc-hosts")).map_or_else(|_| Vec::new(), |text| own_addresses(&text))
     }
 
     async fn open(&self, pod_uid: &str, vmi_uid: &str, socket: &str) -> io::Result<BoxPipe> {
         let path = self.volume(pod_uid, "private").join(vmi_uid).join(socket);
-        Ok(Box::new(UnixStream::connect(path).await?))
+        Ok(Box::new(connect(&path).await?))
     }
 
     async fn add_record(&self, record: GhostRecord) -> Result<()> {
@@ -212,6 +223,14 @@ mod tests {
         directory.remove_record("ns", "a", "2").await;
         directory.add_record(record("a", "3")).await.unwrap();
         assert_eq!(directory.records().await, [record("a", "3"), record("b", "1")]);
+    }
+
+    #[test]
+    fn a_pods_addresses_are_in_its_hosts_file() {
+        let hosts = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
+                     fe00::0\tip6-localnet\n10.244.0.5\tvirt-launcher-vm-abcde\nfd00::5\tvirt-launcher-vm-abcde\n\n\
+                     # Entries added by HostAliases.\n1.2.3.4\tother\n";
+        assert_eq!(own_addresses(hosts), ["10.244.0.5", "fd00::5"]);
     }
 
     #[tokio::test]

@@ -3,17 +3,19 @@
 mod client;
 mod directory;
 mod notify;
+mod path;
 mod server;
 
 use std::path::{Path, PathBuf};
 
 use hyper_util::rt::TokioIo;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tonic::transport::{Channel, Endpoint};
 
 pub use client::connect_launcher;
 pub use directory::SocketDirectory;
 pub use notify::{connect_handler, serve_handler};
+pub use path::bind;
 pub use server::serve_launcher;
 
 use crate::{Result, RpcError, timeouts};
@@ -39,14 +41,7 @@ pub enum ServeError {
 
 /// Listens on a socket, in place of one that was left behind.
 fn listen(path: &Path) -> std::result::Result<UnixListener, ServeError> {
-    let listen = || {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        UnixListener::bind(path)
-    };
-    listen().map_err(|source| ServeError::Listen { path: path.to_owned(), source })
+    bind(path).map_err(|source| ServeError::Listen { path: path.to_owned(), source })
 }
 
 async fn dial(path: &Path) -> Result<Channel> {
@@ -54,7 +49,7 @@ async fn dial(path: &Path) -> Result<Channel> {
     let shown = path.display().to_string();
     let connector = tower::service_fn(move |_| {
         let path = path.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        async move { path::connect(&path).await.map(TokioIo::new) }
     });
     // The authority of the address is all that is sent; the connector knows the way.
     let endpoint = Endpoint::from_static("http://localhost");

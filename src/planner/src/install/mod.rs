@@ -6,6 +6,7 @@
 //! Guarantees: pure and deterministic; the same input gives the same list. Names, rules and shapes are those of
 //! spec/operator.md §11 and spec/rbac.md §2–4.
 
+mod policies;
 mod rbac;
 mod users;
 mod webhooks;
@@ -64,6 +65,7 @@ pub fn objects(installation: &Installation) -> Vec<Value> {
     all.extend(workloads::services(installation));
     all.extend(workloads::objects(installation));
     all.extend(webhooks::objects(installation));
+    all.extend(policies::objects(installation));
     all
 }
 

@@ -1,4 +1,4 @@
-//! Admission webhooks, aggregated API services and admission policies (spec/operator.md §11.7–§11.9).
+//! Admission webhooks and aggregated API services (spec/operator.md §11.7, §11.8).
 
 use super::{Installation, managed};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! The kubelet of one node: registers it, keeps its lease, and gives each pod its worker.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,18 +55,32 @@ pub(crate) struct Agent {
     pub(crate) prober: Option<Arc<dyn Prober>>,
     pub(crate) container_events: bool,
     pub(crate) spec: NodeSpec,
+    network: PodNetwork,
     index: u32,
     mode: watch::Sender<Mode>,
     state: Mutex<State>,
     source: Source,
 }
 
-/// Addresses of pods a node has, as a power of two.
-const ADDRESS_BITS: u32 = 14;
+/// Where pods get their addresses from: each node has a range, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PodNetwork {
+    /// The first node's range begins here.
+    pub base: Ipv4Addr,
+    /// Addresses a node has, as a power of two.
+    pub bits: u32,
+}
+
+impl Default for PodNetwork {
+    /// 10.0.0.0/8, of which each node has a `/18`.
+    fn default() -> Self {
+        Self { base: Ipv4Addr::new(10, 0, 0, 0), bits: 14 }
+    }
+}
 
 /// `a.b.c.d`.
 fn address(number: u32) -> String {
-    std::net::Ipv4Addr::from(number).to_string()
+    Ipv4Addr::from(number).to_string()
 }
 
 /// How often a node says that it lives.
@@ -76,7 +91,7 @@ impl Agent {
     pub(crate) fn new(
         shared: &Shared,
         spec: NodeSpec,
-        index: u32,
+        (index, network): (u32, PodNetwork),
         images: Images,
         prober: Option<Arc<dyn Prober>>,
         container_events: bool,
@@ -91,6 +106,7 @@ impl Agent {
             container_events,
             source: Source { component: "kubelet".to_owned(), host: spec.name.clone() },
             spec,
+            network,
             index,
             mode: watch::Sender::new(Mode::Running),
             state: Mutex::default(),
@@ -112,19 +128,19 @@ impl Agent {
         format!("containerd://{:016x}{:016x}{:016x}{:016x}", entropy.next_u64(), entropy.next_u64(), entropy.next_u64(), entropy.next_u64())
     }
 
-    /// An address for a pod: the node's own in its network, else the next free one of the node's range in 10.0.0.0/8.
+    /// An address for a pod: the node's own in its network, else the next free one of the node's range.
     pub(crate) fn pod_ip(&self, pod: &Pod) -> String {
         if pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true) {
             return self.host_ip.clone();
         }
         let mut state = lock(&self.state);
-        let size = 1_u32 << ADDRESS_BITS;
+        let size = 1_u32 << self.network.bits;
         for _ in 0..size {
             // The first two addresses of a range are the network's and the gateway's.
             let candidate = 2 + state.next % (size - 3);
             state.next = state.next.wrapping_add(1);
             if state.used.insert(candidate) {
-                return address(0x0A00_0000 + (self.index << ADDRESS_BITS) + candidate);
+                return address(self.first_address() + candidate);
             }
         }
         String::new()
@@ -177,9 +193,13 @@ impl Agent {
 
     /// The place of an address in the node's range.
     fn own_number(&self, ip: &str) -> Option<u32> {
-        let ip: std::net::Ipv4Addr = ip.parse().ok()?;
-        let number = u32::from(ip).checked_sub(0x0A00_0000 + (self.index << ADDRESS_BITS))?;
-        (number < 1 << ADDRESS_BITS).then_some(number)
+        let ip: Ipv4Addr = ip.parse().ok()?;
+        let number = u32::from(ip).checked_sub(self.first_address())?;
+        (number < 1 << self.network.bits).then_some(number)
+    }
+
+    fn first_address(&self) -> u32 {
+        u32::from(self.network.base) + (self.index << self.network.bits)
     }
 
     /// A worker is done; its address is free unless another worker has taken the pod over.

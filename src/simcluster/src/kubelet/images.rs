@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::sync::mpsc;
@@ -12,8 +13,23 @@ use tokio_util::sync::CancellationToken;
 use super::logs::LogSink;
 use super::worker::Message;
 
-/// A program: runs a container, returns its exit code.
-pub type Program = Arc<dyn Fn(ContainerContext) -> BoxFuture<'static, i32> + Send + Sync>;
+/// A program: runs a container, returns how it ended.
+pub type Program = Arc<dyn Fn(ContainerContext) -> BoxFuture<'static, Exit> + Send + Sync>;
+
+/// How a container ended; an exit code alone is one too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit code.
+    pub code: i32,
+    /// What it left at its `terminationMessagePath`; may be empty.
+    pub message: String,
+}
+
+impl From<i32> for Exit {
+    fn from(code: i32) -> Self {
+        Self { code, message: String::new() }
+    }
+}
 
 /// What a container's program is given.
 #[derive(Clone)]
@@ -99,11 +115,13 @@ impl Images {
     /// Images that run a program. A pattern is an image name in which `*` stands for any text; without a tag or digest it
     /// matches all of them, and without a registry all of them.
     #[must_use]
-    pub fn run<F>(mut self, pattern: &str, program: F) -> Self
+    pub fn run<F, R>(mut self, pattern: &str, program: F) -> Self
     where
-        F: Fn(ContainerContext) -> BoxFuture<'static, i32> + Send + Sync + 'static,
+        F: Fn(ContainerContext) -> R + Send + Sync + 'static,
+        R: Future<Output: Into<Exit>> + Send + 'static,
     {
-        self.known.push((pattern.to_owned(), Behaviour::Run(Arc::new(program))));
+        let program: Program = Arc::new(move |container| program(container).map(Into::into).boxed());
+        self.known.push((pattern.to_owned(), Behaviour::Run(program)));
         self
     }
 

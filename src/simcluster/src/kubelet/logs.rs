@@ -15,6 +15,10 @@ use crate::store::{Key, lock};
 /// Bytes kept of one run of a container; older lines go first.
 const MAX_BYTES: usize = 1 << 20;
 
+/// Lines and bytes of a log that stand for the last words of a container that left none.
+const TAIL_LINES: usize = 80;
+const TAIL_BYTES: usize = 2048;
+
 /// One printed line with its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
@@ -173,6 +177,27 @@ impl Logs {
     }
 
     /// A pod is gone, and its logs with it.
+    /// The end of what a container printed, as it stands for its last words: at most 80 lines and 2 KiB.
+    pub(super) fn tail(&self, pod: &Key, container: &str) -> String {
+        let containers = lock(&self.containers);
+        let Some(run) = containers.get(&(pod.clone(), container.to_owned())).map(|known| known.current.clone()) else {
+            return String::new();
+        };
+        drop(containers);
+        let state = lock(&run.0);
+        let mut lines: Vec<&str> = Vec::new();
+        let mut bytes = 0;
+        for line in state.lines.iter().rev().take(TAIL_LINES) {
+            bytes += line.text.len() + 1;
+            if bytes > TAIL_BYTES {
+                break;
+            }
+            lines.push(&line.text);
+        }
+        lines.reverse();
+        lines.join("\n")
+    }
+
     pub(super) fn forget(&self, pod: &Key) {
         lock(&self.containers).retain(|(key, _), entry| {
             let gone = key == pod;

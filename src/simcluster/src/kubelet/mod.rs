@@ -10,7 +10,8 @@ mod slot;
 mod status;
 mod worker;
 
-pub use images::{ContainerContext, Images, Program, ReadySetter};
+pub use agent::PodNetwork;
+pub use images::{ContainerContext, Exit, Images, Program, ReadySetter};
 pub use logs::{LogLine, LogReader, LogSink, Logs};
 pub use node::NodeSpec;
 pub use probe::{ProbeKind, Prober};

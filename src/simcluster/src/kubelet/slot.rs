@@ -23,6 +23,8 @@ pub(super) enum Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) code: i32,
+    /// The container's last words.
+    pub(super) message: String,
     pub(super) reason: String,
     pub(super) started: Option<String>,
     pub(super) finished: String,
@@ -104,6 +106,7 @@ impl Slot {
         if let Some(ended) = &state.terminated {
             self.phase = Phase::Terminated(Ended {
                 code: ended.exit_code,
+                message: ended.message.clone().unwrap_or_default(),
                 reason: ended.reason.clone().unwrap_or_default(),
                 started: ended.started_at.as_ref().map(|time| apiserver::env::rfc3339(&time.0)),
                 finished: ended.finished_at.as_ref().map_or_else(|| now.to_owned(), |time| apiserver::env::rfc3339(&time.0)),
@@ -112,6 +115,7 @@ impl Slot {
         } else if let Some(running) = &state.running {
             self.phase = Phase::Terminated(Ended {
                 code: 255,
+                message: String::new(),
                 reason: "Unknown".to_owned(),
                 started: running.started_at.as_ref().map(|time| apiserver::env::rfc3339(&time.0)),
                 finished: now.to_owned(),
@@ -148,10 +152,14 @@ impl Slot {
     }
 
     fn ended_json(ended: &Ended) -> Value {
-        json!({"terminated": {
+        let mut status = json!({"terminated": {
             "exitCode": ended.code, "reason": ended.reason, "startedAt": ended.started, "finishedAt": ended.finished,
             "containerID": ended.id
-        }})
+        }});
+        if !ended.message.is_empty() {
+            status["terminated"]["message"] = json!(ended.message);
+        }
+        status
     }
 
     /// The container's status.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::agent::{Agent, Mode};
+use super::images::Exit;
 use super::probe::ProbeKind;
 use super::slot::{Phase, Role, Slot};
 use super::status::{Conditions, View, Written, compose};
@@ -30,7 +31,7 @@ use crate::store::Key;
 #[derive(Debug)]
 pub(crate) enum Message {
     /// A program ended.
-    Exited { index: usize, run: u64, code: i32 },
+    Exited { index: usize, run: u64, exit: Exit },
     /// A program says whether it is ready.
     Ready { index: usize, run: u64, ready: bool },
     /// A probe changed its mind.
@@ -319,9 +320,9 @@ impl Worker {
 
     async fn take(&mut self, message: Message) {
         match message {
-            Message::Exited { index, run, code } => {
+            Message::Exited { index, run, exit } => {
                 if self.slots.get(index).is_some_and(|slot| slot.run == run && slot.is_running()) {
-                    self.ended(index, code);
+                    self.ended(index, exit);
                 }
             }
             Message::Ready { index, run, ready } => {
@@ -408,25 +409,35 @@ impl Worker {
     }
 
     /// Records the end of a container and when it starts again.
-    fn ended(&mut self, index: usize, code: i32) {
+    fn ended(&mut self, index: usize, exit: impl Into<Exit>) {
+        let mut exit = exit.into();
         let finished = self.agent.shared.timestamp();
-        self.agent.shared.logs.ended(&self.key, self.slots.get(index).map_or("", |slot| &slot.spec.name));
+        if let Some(slot) = self.slots.get(index) {
+            let logs = &self.agent.shared.logs;
+            logs.ended(&self.key, &slot.spec.name);
+            let falls_back = slot.spec.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+            if exit.message.is_empty() && exit.code != 0 && falls_back {
+                exit.message = logs.tail(&self.key, &slot.spec.name);
+            }
+        }
         let policy = self.policy().to_owned();
         let terminating = self.terminate_at.is_some() || self.failed.is_some();
         let identity = format!("{}_{}({})", self.key.name, self.key.namespace, self.uid);
         let Some(slot) = self.slots.get_mut(index) else { return };
-        slot.finish(code, finished, &policy, terminating, &identity);
+        slot.finish(exit, finished, &policy, terminating, &identity);
     }
 }
 
 impl Slot {
-    fn finish(&mut self, code: i32, finished: String, policy: &str, terminating: bool, pod: &str) {
+    fn finish(&mut self, exit: Exit, finished: String, policy: &str, terminating: bool, pod: &str) {
+        let Exit { code, message } = exit;
         let started = match &self.phase {
             Phase::Running { since } => Some(since.clone()),
             _ => None,
         };
         let ended = super::slot::Ended {
             code,
+            message,
             reason: if code == 0 { "Completed" } else { "Error" }.to_owned(),
             started,
             finished,

@@ -19,15 +19,13 @@ use kube::Api;
 use planner::metadata;
 use runtime::net::BoxStream;
 use runtime::tls::{ClientAuth, Identity, TlsServer};
-use runtime::{Deps, EventRecorder, Files, Store};
+use runtime::{Deps, EventRecorder, Store};
 use tokio_util::sync::CancellationToken;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::launchers::{Launchers, Owner};
 use crate::{Args, Error};
 
-/// Where the server's certificate is.
-pub(crate) const CERTIFICATE: &str = "/etc/virt-handler/servercertificates";
 /// Whom the server talks to: the name in virt-api's certificate.
 const CLIENT: &str = "kubevirt.io:system:client:virt-handler";
 /// How long a connection may be idle before a request.
@@ -93,7 +91,7 @@ fn router(state: State) -> Router {
 /// Serves until shutdown. Without a certificate nothing is served: who may command guests must show who he is.
 pub(crate) async fn serve(args: &Args, deps: &Deps, served: Served) -> Result<(), Error> {
     let state = State { served: Arc::new(served), open: Arc::default(), shutdown: deps.shutdown.clone() };
-    let identity = match deps.files.identity(CERTIFICATE) {
+    let identity = match deps.files.identity(&args.tls_cert_file, &args.tls_key_file) {
         Ok(identity) => identity,
         Err(error) => {
             tracing::warn!(%error, "no certificate: consoles and commands are not served");
@@ -105,7 +103,8 @@ pub(crate) async fn serve(args: &Args, deps: &Deps, served: Served) -> Result<()
         Ok(listener) => listener,
         Err(source) => return Err(Error::Listen { address, source }),
     };
-    tokio::spawn(reload(deps.clone(), identity.clone()));
+    let (certificate, key) = (args.tls_cert_file.clone(), args.tls_key_file.clone());
+    tokio::spawn(deps.files.clone().keep_fresh(identity.clone(), certificate, key, deps.shutdown.clone()));
     let (deps, configmap, any_name) = (deps.clone(), args.ca_configmap_name.clone(), args.externally_managed);
     let router = router(state);
     tokio::spawn(async move {
@@ -134,19 +133,6 @@ pub(crate) async fn serve(args: &Args, deps: &Deps, served: Served) -> Result<()
         }
     });
     Ok(())
-}
-
-async fn reload(deps: Deps, identity: Identity) {
-    loop {
-        tokio::select! {
-            biased;
-            () = deps.shutdown.cancelled() => return,
-            () = tokio::time::sleep(Files::RELOAD) => {}
-        }
-        if let Err(error) = deps.files.refresh(CERTIFICATE, &identity) {
-            tracing::warn!(%error, "the certificate of consoles stays as it was");
-        }
-    }
 }
 
 async fn connection(deps: Deps, identity: Identity, configmap: String, any_name: bool, stream: BoxStream, router: Router) {

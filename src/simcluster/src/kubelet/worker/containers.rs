@@ -163,13 +163,13 @@ impl Worker {
             };
             let future = program(context);
             tokio::spawn(async move {
-                let code = tokio::select! {
+                let exit = tokio::select! {
                     biased;
-                    () = kill.cancelled() => 137,
-                    code = future => code,
+                    () = kill.cancelled() => 137.into(),
+                    exit = future => exit,
                 };
                 // A pod that is gone does not ask how its containers ended.
-                let _ = messages.send(Message::Exited { index, run, code });
+                let _ = messages.send(Message::Exited { index, run, exit });
             });
         }
         if self.agent.container_events {

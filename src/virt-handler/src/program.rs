@@ -1,0 +1,48 @@
+//! virt-handler as a process of its own, against the cluster of its kubeconfig or service account.
+//!
+//! It finds launchers by the sockets in their pods' folders. The hypervisor backend that is built in is the fake one: its
+//! host's facts become the node's labels.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use launcher_rpc::grpc::SocketDirectory;
+use runtime::process::{Failure, Options, level};
+
+use crate::{Args, AwaitedDevices, Error, Host, run};
+
+/// The command line of the program.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "virt-handler", version, about = "Cares for the virtual machines of one node.", long_about = None)]
+pub struct Program {
+    /// What virt-handler does.
+    #[command(flatten)]
+    pub args: Args,
+    /// Where it does that.
+    #[command(flatten)]
+    pub process: Options,
+}
+
+impl Program {
+    /// Works until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// It cannot start.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        let Self { args, process } = self;
+        tracing_subscriber::fmt().with_env_filter(level(args.v)).with_writer(std::io::stderr).init();
+        let deps = process.deps().await?;
+        let given = Some(args.hostname_override.clone()).filter(|name| !name.is_empty());
+        let node = given.or_else(|| deps.node_name.clone()).ok_or(Error::NoNode)?;
+        let records = process.path(&args.kubevirt_private_dir).join("ghost-records");
+        let directory = SocketDirectory::new(&process.path(&args.kubelet_pods_dir), &records);
+        let directory = directory.map_err(|source| Error::Records { folder: records, source })?;
+        let host = Host {
+            directory: Arc::new(directory),
+            capabilities: fake_hypervisor::Host::default().capabilities,
+            device_plugins: Arc::new(AwaitedDevices::new(deps.client.clone(), &node)),
+        };
+        run(args, deps, host).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,85 @@
+//! virt-launcher as a process of its own: one pod's domain, behind its sockets.
+//!
+//! The hypervisor backend that is built in is the fake one. Its guest does what the annotations say that `$FERROVIRT_GUEST` holds as a
+//! JSON object, and else what guests do by default.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use fake_hypervisor::{FakeHypervisor, GuestScript, Host};
+use runtime::process::{Failure, Options, interrupted, level};
+
+use crate::{Args, Deps, HostFacts, Rendezvous, run};
+
+/// The environment variable with the annotations that script the guest.
+pub const GUEST: &str = "FERROVIRT_GUEST";
+
+/// The command line of the program.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "virt-launcher", version, about = "Runs one virtual machine in its pod.", long_about = None)]
+pub struct Program {
+    /// What virt-launcher does.
+    #[command(flatten)]
+    pub args: Args,
+    /// Where it does that.
+    #[command(flatten)]
+    pub process: Options,
+}
+
+/// A folder or the guest's script is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// A folder cannot be made.
+    #[error("make {folder}")]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// What is wrong.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The variable is not a JSON object of texts.
+    #[error("read the annotations in ${GUEST}")]
+    Guest(#[source] serde_json::Error),
+}
+
+impl Program {
+    /// Runs until the domain has ended.
+    ///
+    /// # Errors
+    /// It cannot start.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        let Self { args, process } = self;
+        tracing_subscriber::fmt().with_env_filter(level(args.verbosity())).with_writer(std::io::stderr).init();
+        let share = process.path(&args.kubevirt_share_dir);
+        let devices = process.path(convert::paths::PRIVATE).join(&args.uid);
+        let sockets = share.join("sockets");
+        for folder in [&sockets, &devices] {
+            make(folder)?;
+        }
+        let host = Arc::new(Host::default());
+        let deps = Deps {
+            convert: HostFacts::simulated(host.capabilities.clone(), args.allow_emulation || host.capabilities.kvm).conversion(),
+            hypervisor: Arc::new(FakeHypervisor::annotated(host, GuestScript::default(), &annotations()?)),
+            clock: runtime::Clock::system(),
+            rendezvous: Rendezvous::Sockets {
+                command: sockets.join("launcher-sock"),
+                notify: share.join("domain-notify-pipe.sock"),
+                devices: Some(devices),
+            },
+            stop: interrupted()?,
+        };
+        Ok(ExitCode::from(run(&args, deps).await?.code()))
+    }
+}
+
+fn make(folder: &Path) -> Result<(), ProgramError> {
+    std::fs::create_dir_all(folder).map_err(|source| ProgramError::Folder { folder: folder.display().to_string(), source })
+}
+
+fn annotations() -> Result<BTreeMap<String, String>, ProgramError> {
+    env::var(GUEST).map_or_else(|_| Ok(BTreeMap::new()), |text| serde_json::from_str(&text).map_err(ProgramError::Guest))
+}

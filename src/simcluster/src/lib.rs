@@ -25,5 +25,6 @@ mod store;
 mod tests;
 
 pub use cluster::{Builder, SimCluster, SimClusterHandle, UnknownNode};
+pub use controllers::data_volumes::data_volume_definitions;
 pub use kubelet::{ContainerContext, Images, LogLine, LogReader, LogSink, Logs, NodeSpec, ProbeKind, Prober, Program, ReadySetter};
 pub use storage::StorageClassSpec;

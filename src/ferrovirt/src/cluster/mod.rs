@@ -181,8 +181,15 @@ impl Cluster {
             UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]),
         );
         let nodes = (1..=options.nodes).map(|index| NodeSpec::new(format!("node{index:02}")));
-        let simulation =
-            SimCluster::builder(simulator, env).nodes(nodes).images(images).prober(prober).logs(logs).container_events(false).start();
+        setup::define_data_volumes(&admin).await?;
+        let simulation = SimCluster::builder(simulator, env)
+            .nodes(nodes)
+            .images(images)
+            .prober(prober)
+            .logs(logs)
+            .container_events(false)
+            .data_volumes(true)
+            .start();
         let cluster = Self { server, simulation, launchers, counts, clock, pki, now };
         setup::install(&admin, &cluster.clock).await?;
         Ok(cluster)

@@ -7,7 +7,9 @@
 
 mod access;
 mod guest;
+mod instancetypes;
 mod objects;
+mod storage;
 mod vm;
 mod vmi;
 

@@ -4,12 +4,14 @@
 
 mod admissions;
 mod case;
+mod controller;
 mod instancetypes;
 mod reconcile;
 mod status;
 mod vmi;
 mod vmi_lifecycle;
 mod vmi_render;
+mod vmi_status;
 
 use std::path::PathBuf;
 
@@ -35,10 +37,16 @@ fn main() -> Result<()> {
     let case = case::Case::read(&args.case)?;
     let result = match args.area.as_str() {
         "vmi" => vmi::run(&case, args.host_facts.as_deref())?,
-        "vm" => Value::Object(admissions::vm(&case)),
+        "vm" => {
+            let mut out = admissions::vm(&case);
+            instancetypes::expanded(&case, &mut out)?;
+            controller::run(&case, &mut out)?;
+            Value::Object(out)
+        }
         "admission-other" => admissions::other(&case)?,
         "instancetype" => instancetypes::run(&case)?,
         "status" => status::answer(case.documents().cloned().collect()).map_err(anyhow::Error::msg)?,
+        "vmi-status" => vmi_status::answer(&case.subject)?,
         "vmi-lifecycle" => vmi_lifecycle::answer(case.documents().cloned().collect()).map_err(anyhow::Error::msg)?,
         other => bail!("the area {other} is not measured yet"),
     };

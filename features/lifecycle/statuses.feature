@@ -50,13 +50,23 @@ Feature: What a VM shows
     Then the VM "vm" shows "DataVolumeError"
     And there is no VMI "vm"
 
-  Scenario: WaitingForVolumeBinding, until the scheduler has chosen a node; Provisioning, until the data is there
+  Scenario: WaitingForVolumeBinding, until somebody makes a volume for its claim
+    Given a cluster with 1 node
+    And a storage class "slow" whose provisioner does not run
+    When the client creates the claim "data" of 1Gi in the class "slow"
+    And the client creates the VM "vm" with run strategy "Always" and the claim "data"
+    Then the VM "vm" shows "WaitingForVolumeBinding"
+    When 10 minutes pass
+    Then the VM "vm" shows "WaitingForVolumeBinding"
+    When the administrator makes a volume of 1Gi in the class "slow"
+    Then the VM "vm" shows "Running"
+
+  Scenario: Provisioning, where the scheduler has to choose a node before a disk is imported
     Given a cluster with 2 nodes
     When the client creates the VM "vm" with run strategy "Always" and a template of the DataVolume "disk" with:
       | spec.storage.storageClassName                     | local |
       | metadata.annotations.sim.ferrovirt.io/import-time | 1m    |
     Then the VM "vm" shows "Provisioning"
-    And the VM "vm" has shown "WaitingForVolumeBinding"
     And the VM "vm" shows "Running"
 
   Scenario: A claim that a first consumer has to bind before it is filled
@@ -67,7 +77,6 @@ Feature: What a VM shows
       | metadata.annotations.cdi.kubevirt.io/storage.usePopulator  | false |
       | metadata.annotations.sim.ferrovirt.io/import-time          | 1m    |
     Then the VM "vm" shows "Provisioning"
-    And the VM "vm" has shown "WaitingForVolumeBinding"
     And the VM "vm" shows "Running"
 
   Scenario: A disk that is a clone of what a DataSource names

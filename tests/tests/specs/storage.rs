@@ -2,7 +2,7 @@
 
 use crate::objects::{at, rows};
 use cucumber::gherkin::Step;
-use cucumber::{then, when};
+use cucumber::{given, then, when};
 use ferrovirt_tests::manifest;
 use ferrovirt_tests::wait::PATIENCE;
 use ferrovirt_tests::world::SpecWorld;
@@ -93,6 +93,39 @@ async fn gone(world: &mut SpecWorld, name: String) -> Done {
 #[then(expr = "the claim {string} is gone")]
 async fn claim_gone(world: &mut SpecWorld, name: String) -> Done {
     world.until("PersistentVolumeClaim", &name, "gone", PATIENCE, |claim| claim.is_none()).await.map(drop)
+}
+
+#[given(expr = "a storage class {string} whose provisioner does not run")]
+async fn idle_class(world: &mut SpecWorld, name: String) -> Done {
+    let class = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+        "provisioner": "disks.example.com", "volumeBindingMode": "WaitForFirstConsumer",
+    });
+    world.attempt_raw("POST", "/apis/storage.k8s.io/v1/storageclasses", "application/json", serde_json::to_vec(&class)?).await?;
+    world.not_refused()
+}
+
+#[when(expr = "the administrator makes a volume of {word} in the class {string}")]
+async fn makes_volume(world: &mut SpecWorld, size: String, class: String) -> Done {
+    let volume = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "by-hand"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "capacity": {"storage": size}, "storageClassName": class,
+            "csi": {"driver": "disks.example.com", "volumeHandle": "by-hand"},
+        },
+    });
+    world.attempt_raw("POST", "/api/v1/persistentvolumes", "application/json", serde_json::to_vec(&volume)?).await?;
+    world.not_refused()
+}
+
+#[when(expr = "the client creates the claim {string} of {word} in the class {string}")]
+async fn creates_claim(world: &mut SpecWorld, name: String, size: String, class: String) -> Done {
+    world
+        .create(&json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+            "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": class, "resources": {"requests": {"storage": size}}},
+        }))
+        .await
 }
 
 #[when(expr = "the client creates the Secret {string}")]

@@ -274,8 +274,9 @@ async fn pod_gone(world: &mut SpecWorld, name: String) -> Done {
 }
 
 #[when(regex = r#"^virt-controller records that (a|the) migration of the VMI "([^"]+)" (began|ended)$"#)]
-async fn migration_recorded(world: &mut SpecWorld, _: String, name: String, what: String) -> Done {
-    let now = world.cluster()?.clock().now().to_string();
+async fn migration_recorded(world: &mut SpecWorld, _which: String, name: String, what: String) -> Done {
+    // Whole seconds, as the API has them.
+    let now = world.cluster()?.clock().now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let field = if what == "began" { "startTimestamp" } else { "endTimestamp" };
     let namespace = world.cluster()?.namespace().to_owned();
     world.impersonate(&format!("system:serviceaccount:{namespace}:kubevirt-controller"));

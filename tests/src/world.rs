@@ -41,6 +41,11 @@ impl std::fmt::Debug for SpecWorld {
     }
 }
 
+/// Whether objects of a kind belong to no namespace.
+fn is_cluster_scoped(kind: &str) -> bool {
+    matches!(kind, "Node" | "Namespace") || kind.starts_with("VirtualMachineCluster")
+}
+
 /// The seed of the run: `SPECS_SEED`, else 1.
 pub fn seed() -> u64 {
     std::env::var("SPECS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
@@ -97,7 +102,7 @@ impl SpecWorld {
 
     /// The API of a kind: in namespace `default`, or of the cluster.
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
-        let namespace = if matches!(kind, "Node" | "Namespace") { None } else { Some("default") };
+        let namespace = if is_cluster_scoped(kind) { None } else { Some("default") };
         match self.client() {
             Ok(client) => wait::api(&client, kind, namespace),
             Err(error) => panic!("{error}"),
@@ -198,7 +203,8 @@ impl SpecWorld {
         let kind = manifest["kind"].as_str().context("a manifest needs a kind")?;
         let plural = kind.to_lowercase() + "s";
         let root = if api_version.contains('/') { "apis" } else { "api" };
-        let path = format!("/{root}/{api_version}/namespaces/default/{plural}{query}");
+        let scope = if is_cluster_scoped(kind) { "" } else { "/namespaces/default" };
+        let path = format!("/{root}/{api_version}{scope}/{plural}{query}");
         self.attempt_raw("POST", &path, "application/json", serde_json::to_vec(manifest)?).await
     }
 

@@ -222,11 +222,22 @@ impl Manifests {
         // The controller's own mark is there before it starts anything.
         machine.metadata.finalizers.get_or_insert_default().push(api::names::VM_FINALIZER.to_owned());
         let settings = settings();
+        let mut known = Known::default();
+        let lookups = loop {
+            match vm::look_up(&machine, &[], &self.storage, &known) {
+                Ok(lookups) => break lookups,
+                Err(need) => {
+                    let found = self.look_up(&need);
+                    known.add(need, found);
+                }
+            }
+        };
         let plan = vm::sync(&vm::Observed {
             vm: &machine,
             vmi: None,
             revisions: &[],
             storage: &self.storage,
+            lookups: &lookups,
             clone_denials: &BTreeMap::new(),
             expected: vm::Expected::default(),
             config: &self.config,

@@ -259,8 +259,17 @@ pub struct OnFailure {
     pub prefix: String,
     /// The object that gets a Warning event of that reason, and what is put before the server's text in it.
     pub event: Option<(ObjectRef, String)>,
+    /// The reason of that event, where it is another one.
+    pub event_reason: Cow<'static, str>,
     /// Refusals that count as success.
     pub tolerate: Tolerate,
+}
+
+impl OnFailure {
+    /// The reason of its event.
+    pub fn event_reason(&self) -> &str {
+        if self.event_reason.is_empty() { &self.reason } else { &self.event_reason }
+    }
 }
 
 /// Refusals that count as success.

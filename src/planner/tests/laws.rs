@@ -95,11 +95,13 @@ impl Machine {
         let vmi: Option<VirtualMachineInstance> = self.vmi.clone().map(|vmi| serde_json::from_value(vmi).unwrap());
         let revisions: Vec<_> = self.revisions.iter().map(|revision| Arc::new(serde_json::from_value(revision.clone()).unwrap())).collect();
         let (storage, denials, config, settings) = (Storage::default(), BTreeMap::new(), ClusterConfig::default(), settings());
+        let lookups = vm::look_up(&machine, &revisions, &storage, &admission::review::Known::default()).unwrap();
         let observed = vm::Observed {
             vm: &machine,
             vmi: vmi.as_ref().filter(|vmi| vm::controls(&machine, vmi)),
             revisions: &revisions,
             storage: &storage,
+            lookups: &lookups,
             clone_denials: &denials,
             expected: vm::Expected::default(),
             config: &config,

@@ -303,7 +303,7 @@ impl Executor {
         let message = format!("{}{error}", on_failure.prefix);
         if let Some((regarding, prefix)) = &on_failure.event {
             let text = format!("{prefix}{error}");
-            self.recorder.record(regarding, planner::plan::EventType::Warning, &on_failure.reason, &text);
+            self.recorder.record(regarding, planner::plan::EventType::Warning, on_failure.event_reason(), &text);
         }
         Failed { action, reason: on_failure.reason.clone(), message, error }
     }

@@ -11,7 +11,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
-use crate::controllers::{disruption, endpoints, ephemeral, garbage, namespace, node_lifecycle, service_account, volumes, workloads};
+use crate::controllers::{
+    data_volumes, disruption, endpoints, ephemeral, garbage, namespace, node_lifecycle, service_account, volumes, workloads,
+};
 use crate::kubelet::agent::Agent;
 use crate::kubelet::{Images, Logs, NodeSpec, PodNetwork, Prober};
 use crate::owners::Owners;
@@ -80,6 +82,7 @@ pub struct Builder {
     container_events: bool,
     root_certificate: String,
     storage_classes: Vec<StorageClassSpec>,
+    data_volumes: bool,
     logs: Option<Logs>,
     network: PodNetwork,
 }
@@ -147,9 +150,28 @@ impl Builder {
         self
     }
 
+    /// Whether DataVolumes are filled (off by default); the API server has to know them: [`crate::data_volume_definitions`].
+    #[must_use]
+    pub fn data_volumes(mut self, on: bool) -> Self {
+        self.data_volumes = on;
+        self
+    }
+
     /// Starts everything; returns at once.
     pub fn start(self) -> SimClusterHandle {
-        let Self { client, env, nodes, images, prober, container_events, root_certificate, storage_classes, logs, network } = self;
+        let Self {
+            client,
+            env,
+            nodes,
+            images,
+            prober,
+            container_events,
+            root_certificate,
+            storage_classes,
+            data_volumes,
+            logs,
+            network,
+        } = self;
         let shared = Shared::new(Client(client), &env, logs);
         let inner = Arc::new(Inner {
             registered: watch::Sender::new(0),
@@ -184,6 +206,9 @@ impl Builder {
         ephemeral::start(&shared);
         disruption::start(&shared);
         volumes::start(&shared, storage_classes);
+        if data_volumes {
+            data_volumes::start(&shared);
+        }
         service_account::start(&shared, root_certificate);
         for node in nodes {
             inner.add_node(node);
@@ -338,6 +363,7 @@ impl SimCluster {
             container_events: true,
             root_certificate: String::new(),
             storage_classes: StorageClassSpec::defaults(),
+            data_volumes: false,
             logs: None,
             network: PodNetwork::default(),
         }

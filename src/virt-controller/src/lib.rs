@@ -13,6 +13,7 @@ mod args;
 mod coalesce;
 mod configuration;
 mod controller;
+mod lookups;
 mod nodes;
 mod probes;
 mod program;

@@ -173,9 +173,12 @@ fn trim_pod(pod: &mut Pod) {
     }
 }
 
-/// The recorded templates are large and seldom read: they are fetched when they are.
+/// The recorded templates are large and seldom read: they are fetched when they are. Recorded instance types and preferences are
+/// small, and read at every look at their VM.
 fn trim_revision(revision: &mut ControllerRevision) {
-    revision.data = None;
+    if metadata::label(&revision.metadata, "instancetype.kubevirt.io/object-kind").is_none() {
+        revision.data = None;
+    }
 }
 
 /// Only its presence matters.

@@ -14,10 +14,11 @@ use planner::conditions;
 use planner::metadata;
 use planner::plan::{Action, PlanError};
 use planner::storage::DataVolume;
-use planner::vm::{Expected, Observed, Outcome, adopt, controls, may_adopt, status, sync};
+use planner::vm::{CloneSource, Expected, Lookups, Observed, Outcome, adopt, controls, may_adopt, status, sync};
 use runtime::{Change, Next, ObjectKey, Store, WorkQueue};
 
 use crate::controller::{Context, Shared, told};
+use crate::lookups;
 use crate::stores::{BY_CLAIM, BY_OWNER, index_key};
 
 /// What the queue's subject is called in logs.
@@ -86,7 +87,14 @@ async fn reconcile(context: &Context, key: &ObjectKey) -> Next {
     let template = vm.spec.template.spec.as_deref().map(|spec| spec.volumes.as_slice()).unwrap_or_default();
     let running = vmi.as_ref().map(|vmi| vmi.spec.volumes.as_slice()).unwrap_or_default();
     let storage = context.storage(&key.namespace, &key.name, &[template, running], &named_storage(&vm));
-    let denials = match clone_denials(context, &vm, &storage).await {
+    let lookups = match lookups::of(context, &vm, &revisions, &storage).await {
+        Ok(lookups) => lookups,
+        Err(error) => {
+            tracing::debug!(%key, %error, "look-up failed");
+            return Next::Retry;
+        }
+    };
+    let denials = match clone_denials(context, &vm, &lookups).await {
         Ok(denials) => denials,
         Err(error) => {
             tracing::debug!(%key, %error, "clone authorization not decided");
@@ -100,6 +108,7 @@ async fn reconcile(context: &Context, key: &ObjectKey) -> Next {
         vmi: vmi.as_deref(),
         revisions: &revisions,
         storage: &storage,
+        lookups: &lookups,
         clone_denials: &denials,
         // The caches have our own writes: there is nothing to wait for.
         expected: Expected::default(),
@@ -214,45 +223,43 @@ async fn revisions(
 /// Claims and DataVolumes a VM names outside its volumes.
 fn named_storage(vm: &VirtualMachine) -> Vec<String> {
     let dump = vm.status.iter().filter_map(|status| status.memory_dump_request.as_ref()).map(|request| request.claim_name.clone());
-    let templates = vm.spec.data_volume_templates.iter().flat_map(|template| {
-        let name = template.metadata.as_deref().and_then(|metadata| metadata.name.clone());
-        let source = template.spec.source.as_deref().and_then(|source| source.pvc.as_ref()).map(|source| source.name.clone());
-        name.into_iter().chain(source)
-    });
+    let templates = vm.spec.data_volume_templates.iter().filter_map(|template| template.metadata.as_deref()?.name.clone());
     dump.chain(templates).collect()
 }
 
 /// Which missing DataVolumes must not be cloned: the VM's service account may not read the source (spec controllers §3.5).
-async fn clone_denials(
-    context: &Context,
-    vm: &VirtualMachine,
-    storage: &planner::storage::Storage,
-) -> Result<BTreeMap<String, String>, kube::Error> {
+async fn clone_denials(context: &Context, vm: &VirtualMachine, lookups: &Lookups) -> Result<BTreeMap<String, String>, kube::Error> {
     let mut denials = BTreeMap::new();
     let namespace = metadata::namespace(&vm.metadata);
     for template in &vm.spec.data_volume_templates {
         let name = template.metadata.as_deref().map(metadata::name).unwrap_or_default();
-        let Some(source) = template.spec.source.as_deref().and_then(|source| source.pvc.as_ref()) else { continue };
-        if storage.data_volumes.contains_key(name) {
-            continue;
+        // What is in its own namespace a VM may clone.
+        let Some(source) = lookups.clone_source(name).filter(|source| source.namespace != namespace) else { continue };
+        let user = format!("system:serviceaccount:{namespace}:{}", service_account(vm));
+        if !may_clone(context, namespace, &user, source).await? {
+            let text = format!("User {user} has insufficient permissions in clone source namespace {}", source.namespace);
+            denials.insert(name.to_owned(), text);
         }
-        let account = service_account(vm);
-        let from = if source.namespace.is_empty() { namespace } else { &source.namespace };
+    }
+    Ok(denials)
+}
+
+/// Who may make pods in a namespace sees the data of its claims anyway; of its snapshots, who may make claims as well.
+async fn may_clone(context: &Context, namespace: &str, user: &str, source: CloneSource<'_>) -> Result<bool, kube::Error> {
+    let groups =
+        vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}"), "system:authenticated".to_owned()];
+    let may = async |group: &str, resource: &str, subresource: Option<&str>| {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
-                user: Some(format!("system:serviceaccount:{namespace}:{account}")),
-                groups: Some(vec![
-                    "system:serviceaccounts".to_owned(),
-                    format!("system:serviceaccounts:{namespace}"),
-                    "system:authenticated".to_owned(),
-                ]),
+                user: Some(user.to_owned()),
+                groups: Some(groups.clone()),
                 resource_attributes: Some(ResourceAttributes {
-                    namespace: Some(from.to_owned()),
+                    namespace: Some(source.namespace.to_owned()),
                     verb: Some("create".to_owned()),
-                    group: Some("cdi.kubevirt.io".to_owned()),
-                    resource: Some("datavolumes".to_owned()),
-                    subresource: Some("source".to_owned()),
-                    name: Some(source.name.clone()),
+                    group: Some(group.to_owned()),
+                    resource: Some(resource.to_owned()),
+                    subresource: subresource.map(str::to_owned),
+                    name: Some(source.name.to_owned()),
                     ..ResourceAttributes::default()
                 }),
                 ..SubjectAccessReviewSpec::default()
@@ -260,14 +267,13 @@ async fn clone_denials(
             ..SubjectAccessReview::default()
         };
         let api: Api<SubjectAccessReview> = Api::all(context.deps.client.clone());
-        let decided = api.create(&PostParams::default(), &review).await?.status.unwrap_or_default();
-        if !decided.allowed {
-            let text =
-                format!("User system:serviceaccount:{namespace}:{account} has insufficient permissions in clone source namespace {from}");
-            denials.insert(name.to_owned(), text);
-        }
+        let decided = api.create(&PostParams::default(), &review).await?;
+        Ok::<bool, kube::Error>(decided.status.is_some_and(|status| status.allowed))
+    };
+    if may("cdi.kubevirt.io", "datavolumes", Some("source")).await? {
+        return Ok(true);
     }
-    Ok(denials)
+    Ok(may("", "pods", None).await? && (!source.snapshot || may("", "pvcs", None).await?))
 }
 
 /// The service account a VM's pods run as.

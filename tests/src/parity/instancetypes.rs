@@ -1,13 +1,14 @@
 //! Area instancetype: the admission of instance types and preferences, and of a VirtualMachine that refers to them.
 
+use admission::Operation;
 use admission::instancetype;
 use admission::review;
 use anyhow::Result;
 use api::v1::VirtualMachine;
 use serde_json::{Map, Value, json};
 
-use super::admissions;
 use super::case::{Case, rejection};
+use super::{admissions, controller};
 
 /// The result of a case, without what the VM controller makes of it.
 pub fn run(case: &Case) -> Result<Value> {
@@ -15,11 +16,8 @@ pub fn run(case: &Case) -> Result<Value> {
     let kind = |object: &Value| object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     if kind(&case.subject) == "VirtualMachine" {
         out = admissions::vm(case);
-        if out.get("allowed") == Some(&json!(true))
-            && let Some(mutated) = out.get("mutated").cloned()
-        {
-            expanded(case, &mutated, &mut out)?;
-        }
+        expanded(case, &mut out)?;
+        controller::run(case, &mut out)?;
     }
     let objects: Vec<Value> = case
         .documents()
@@ -37,7 +35,7 @@ fn judged(case: &Case, object: &Value) -> Value {
     for (key, at) in [("kind", "/kind"), ("name", "/metadata/name")] {
         out.insert(key.into(), object.pointer(at).cloned().unwrap_or_default());
     }
-    let request = review::Request { old: None, operation: admission::Operation::Create, ..case.request(object) };
+    let request = review::Request { old: None, operation: Operation::Create, ..case.request(object) };
     match case.with_lookups(|known| review::validate(&request, &case.config, known)) {
         Err(denial) => rejection(&denial, &mut out),
         Ok(_) => drop(out.insert("allowed".into(), json!(true))),
@@ -46,7 +44,11 @@ fn judged(case: &Case, object: &Value) -> Value {
 }
 
 /// What the expand-spec subresource returns.
-fn expanded(case: &Case, mutated: &Value, out: &mut Map<String, Value>) -> Result<()> {
+pub(crate) fn expanded(case: &Case, out: &mut Map<String, Value>) -> Result<()> {
+    let Some(mutated) = out.get("mutated").filter(|_| out.get("allowed") == Some(&json!(true))) else { return Ok(()) };
+    if case.operation() != Operation::Create {
+        return Ok(());
+    }
     let vm: VirtualMachine = serde_json::from_value(mutated.clone())?;
     if vm.spec.instancetype.is_none() && vm.spec.preference.is_none() {
         return Ok(());

@@ -6,6 +6,7 @@
 mod admissions;
 mod case;
 pub mod compare;
+mod controller;
 mod instancetypes;
 mod migration_policy;
 pub mod pack;
@@ -15,6 +16,7 @@ mod status;
 mod vmi;
 mod vmi_lifecycle;
 mod vmi_render;
+mod vmi_status;
 mod xml;
 
 use anyhow::{Error, Result, bail};
@@ -32,12 +34,18 @@ pub use vmi_render::Host;
 pub fn render(area: &str, case: &Case, host: Option<&Host>) -> Result<Value> {
     Ok(match area {
         "vmi" => vmi::run(case, host)?,
-        "vm" => Value::Object(admissions::vm(case)),
+        "vm" => {
+            let mut out = admissions::vm(case);
+            instancetypes::expanded(case, &mut out)?;
+            controller::run(case, &mut out)?;
+            Value::Object(out)
+        }
         "admission-other" => admissions::other(case)?,
         "instancetype" => instancetypes::run(case)?,
         "migration-policy" => migration_policy::run(case)?,
         "status" => status::answer(case.documents().cloned().collect()).map_err(Error::msg)?,
         "vmi-lifecycle" => vmi_lifecycle::answer(case.documents().cloned().collect()).map_err(Error::msg)?,
+        "vmi-status" => vmi_status::answer(&case.subject)?,
         other => bail!("the area {other} is not measured yet"),
     })
 }

@@ -25,11 +25,13 @@ pub(crate) fn answer(documents: Vec<Value>) -> Result<Value, String> {
     let revisions: Vec<Arc<ControllerRevision>> =
         cluster.list::<ControllerRevision>("ControllerRevision")?.into_iter().map(Arc::new).collect();
     let vmi = cluster.list::<VirtualMachineInstance>("VirtualMachineInstance")?.into_iter().find(|vmi| controls(&vm, vmi));
+    let lookups = super::controller::lookups(&cluster.objects, &vm, &revisions, &storage);
     let observed = Observed {
         vm: &vm,
         vmi: vmi.as_ref(),
         revisions: &revisions,
         storage: &storage,
+        lookups: &lookups,
         clone_denials: &BTreeMap::new(),
         expected: Expected::default(),
         config: &config,

@@ -70,10 +70,10 @@ async fn events_in_order(world: &mut SpecWorld, step: &Step, name: String) -> Do
     Ok(())
 }
 
-#[then(regex = r#"^an event of VirtualMachineInstance "([^"]+)" says "(\w+) (\w+) (.+)"$"#)]
-async fn event_says(world: &mut SpecWorld, name: String, kind: String, reason: String, message: String) -> Done {
+#[then(regex = r#"^an event of (VirtualMachineInstance|VirtualMachine|DataVolume) "([^"]+)" says "(\w+) (\w+) (.+)"$"#)]
+async fn event_says(world: &mut SpecWorld, of: String, name: String, kind: String, reason: String, message: String) -> Done {
     world
-        .until_event(VMI, &name, |event| event["type"] == *kind && event["reason"] == *reason && text(&event["message"]).contains(&message))
+        .until_event(&of, &name, |event| event["type"] == *kind && event["reason"] == *reason && text(&event["message"]).contains(&message))
         .await
 }
 

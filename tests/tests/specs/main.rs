@@ -8,7 +8,9 @@
 mod access;
 mod admission;
 mod guest;
+mod instancetypes;
 mod objects;
+mod storage;
 mod vm;
 mod vmi;
 mod watches;

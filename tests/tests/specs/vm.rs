@@ -101,6 +101,23 @@ async fn shows_either(world: &mut SpecWorld, name: String, one: String, other: S
     world.until(KIND, &name, &what, PATIENCE, |vm| [&one, &other].iter().any(|s| at(vm, "/status/printableStatus") == **s)).await.map(drop)
 }
 
+#[then(expr = "the VM {string} has shown {string}")]
+async fn has_shown(world: &mut SpecWorld, name: String, status: String) -> Done {
+    let shown = world.trace()?.values(KIND, &name, "/status/printableStatus");
+    anyhow::ensure!(shown.contains(&status), "it has shown {shown:?}");
+    Ok(())
+}
+
+#[then(expr = "condition {string} of the VM {string} is {string} because {string}: {string}")]
+async fn condition_says(world: &mut SpecWorld, kind: String, name: String, status: String, reason: String, message: String) -> Done {
+    let holds = |vm: Option<&Value>| {
+        crate::vmi::condition_of(vm, &kind).is_some_and(|c| {
+            c["status"] == *status && c["reason"] == *reason && c["message"].as_str().is_some_and(|m| m.contains(&message))
+        })
+    };
+    world.until(KIND, &name, &format!("condition {kind}={status} {reason}"), PATIENCE, holds).await.map(drop)
+}
+
 #[then(expr = "the VM {string} is created and ready")]
 async fn ready(world: &mut SpecWorld, name: String) -> Done {
     world.until(KIND, &name, "created and ready", PATIENCE, |vm| flag(vm, "created") && flag(vm, "ready")).await.map(drop)

@@ -39,6 +39,11 @@ impl Known {
         found.next().and_then(|object| decode(object).ok())
     }
 
+    /// What a look-up found; `None` if nobody looked yet.
+    pub fn objects(&self, need: &Need) -> Option<&[Value]> {
+        self.found.get(need).map(Vec::as_slice)
+    }
+
     fn look(&self, need: Need) -> Result<&[Value], Stop> {
         self.found.get(&need).map(Vec::as_slice).ok_or(Stop::Need(need))
     }

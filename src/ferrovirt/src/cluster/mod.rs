@@ -200,7 +200,14 @@ impl Cluster {
             UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]),
         );
         let nodes = (1..=options.nodes).map(|index| NodeSpec::new(format!("node{index:02}")));
-        let mut builder = SimCluster::builder(simulator, env).nodes(nodes).images(images).prober(prober).logs(logs).container_events(false);
+        setup::define_data_volumes(&admin).await?;
+        let mut builder = SimCluster::builder(simulator, env)
+            .nodes(nodes)
+            .images(images)
+            .prober(prober)
+            .logs(logs)
+            .container_events(false)
+            .data_volumes(true);
         if let Some(processes) = &processes {
             builder = builder.pod_network(processes.network()).root_certificate(&pki.ca.cert_pem);
         }

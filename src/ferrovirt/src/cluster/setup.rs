@@ -37,6 +37,14 @@ pub async fn install(client: &Client, clock: &Clock) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Applies the definitions of DataVolumes: the simulated cluster fills them, and the components look for them when they start.
+pub async fn define_data_volumes(client: &Client) -> Result<(), StartError> {
+    for definition in simcluster::data_volume_definitions() {
+        create(client, &definition).await?;
+    }
+    Ok(())
+}
+
 async fn create(client: &Client, object: &Value) -> Result<(), StartError> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));

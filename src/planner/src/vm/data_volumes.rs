@@ -6,9 +6,9 @@ use api::v1::DataVolumeTemplateSpec;
 use serde_json::json;
 
 use super::Observed;
-use crate::metadata;
 use crate::plan::{Action, ObjectRef, OnFailure, PlanError, Tolerate, kinds};
 use crate::storage::{DataVolume, Progress};
+use crate::{conditions, metadata};
 
 /// Lets CDI take over a claim of the same name.
 const ALLOW_ADOPTION: &str = "cdi.kubevirt.io/allowClaimAdoption";
@@ -24,16 +24,16 @@ pub(super) struct Templates {
     pub(super) error: Option<PlanError>,
 }
 
-/// Makes what is missing and says whether all is there.
-pub(super) fn ensure(observed: &Observed<'_>) -> Templates {
+/// Makes what is missing and says whether all is there; errors begin with `prefix`.
+pub(super) fn ensure(observed: &Observed<'_>, prefix: &str) -> Templates {
     let mut templates = Templates { ready: true, ..Templates::default() };
     for template in &observed.vm.spec.data_volume_templates {
         let name = template.metadata.as_deref().and_then(|metadata| metadata.name.as_deref()).unwrap_or_default();
         if let Some(found) = observed.storage.data_volumes.get(name) {
-            templates.check(observed, found);
+            templates.check(observed, found, prefix);
         } else {
             templates.ready = false;
-            templates.create(observed, template, name);
+            templates.create(observed, template, name, prefix);
         }
         if templates.error.is_some() {
             break;
@@ -43,7 +43,7 @@ pub(super) fn ensure(observed: &Observed<'_>) -> Templates {
 }
 
 impl Templates {
-    fn check(&mut self, observed: &Observed<'_>, found: &DataVolume) {
+    fn check(&mut self, observed: &Observed<'_>, found: &DataVolume, prefix: &str) {
         let name = metadata::name(&found.metadata);
         match found.progress() {
             Progress::Succeeded | Progress::WaitForFirstConsumer | Progress::PendingPopulation => {}
@@ -55,8 +55,9 @@ impl Templates {
             Progress::Pending => {
                 self.ready = false;
                 if let Some(text) = quota(found) {
-                    let text = format!("DataVolume {name} importer has stopped running due to an error: {text}");
-                    self.actions.push(Action::warning(&observed.reference(), reason::FAILED_DATA_VOLUME_IMPORT, text.as_str()));
+                    let told = format!("DataVolume {name} exceeds quota limits");
+                    self.actions.push(Action::warning(&observed.reference(), reason::FAILED_DATA_VOLUME_IMPORT, told));
+                    let text = format!("{prefix}DataVolume {name} importer is not running due to an error: {text}");
                     self.error = Some(PlanError::new(reason::FAILED_CREATE, text));
                 }
             }
@@ -64,44 +65,58 @@ impl Templates {
         }
     }
 
-    fn create(&mut self, observed: &Observed<'_>, template: &DataVolumeTemplateSpec, name: &str) {
+    fn create(&mut self, observed: &Observed<'_>, template: &DataVolumeTemplateSpec, name: &str, prefix: &str) {
         let subject = observed.reference();
-        let namespace = metadata::namespace(&observed.vm.metadata);
-        if let Some(source) = template.spec.source.as_deref().and_then(|source| source.pvc.as_ref()) {
-            if let Some(denial) = observed.clone_denials.get(name) {
-                let text = format!("Not authorized to create DataVolume {name}: {denial}");
-                self.actions.push(Action::warning(&subject, "UnauthorizedDataVolumeCreate", text.as_str()));
-                self.error = Some(PlanError::new(reason::FAILED_CREATE, text));
+        let refused = |text: String| Some(PlanError::new(reason::FAILED_CREATE, format!("{prefix}{text}")));
+        let resolved = match observed.lookups.sources.get(name) {
+            Some(Err(text)) => {
+                self.error = refused(format!("unable to create DataVolume manifest: {text}"));
                 return;
             }
-            let here = source.namespace.is_empty() || source.namespace == namespace;
-            let claim = source.name.as_str();
-            if here && !observed.storage.claims.contains_key(claim) {
-                let text = format!("Source PVC {claim} not available: Target PVC {name} will remain unpopulated until source is created");
-                self.actions.push(Action::warning(&subject, "SourcePVCNotAvailabe", text));
-            }
+            Some(Ok(resolved)) => resolved.clone(),
+            None => None,
+        };
+        let mut spec = template.spec.clone();
+        if let Some(source) = resolved {
+            spec.source_ref = None;
+            spec.source = Some(Box::new(source));
+        }
+        if spec.source_ref.is_some() {
+            self.error = refused("DataVolume sourceRef not supported".to_owned());
+            return;
+        }
+        if observed.lookups.sourceless.contains(name) {
+            let claim = observed.lookups.clone_source(name).map(|source| source.name).unwrap_or_default();
+            let text = format!("Source PVC {claim} not available: Target PVC {name} will remain unpopulated until source is created");
+            self.actions.push(Action::warning(&subject, "SourcePVCNotAvailabe", text));
+        }
+        if let Some(denial) = observed.clone_denials.get(name) {
+            let text = format!("Not authorized to create DataVolume {name}: {denial}");
+            self.actions.push(Action::warning(&subject, "UnauthorizedDataVolumeCreate", text.as_str()));
+            self.error = refused(format!("not authorized to create DataVolume: {denial}"));
+            return;
         }
         let mut meta = template.metadata.as_deref().cloned().unwrap_or_default();
-        meta.namespace.clone_from(&observed.vm.metadata.namespace);
         metadata::set(&mut meta.labels, names::CREATED_BY_LABEL, Some(observed.uid()));
         metadata::set(&mut meta.annotations, ALLOW_ADOPTION, Some("true"));
         meta.owner_references = Some(vec![subject.controller_reference()]);
-        let mut spec = template.spec.clone();
         let priority = observed.vm.spec.template.spec.as_deref().and_then(|spec| spec.priority_class_name.clone());
         if spec.priority_class_name.as_deref().unwrap_or_default().is_empty() {
             spec.priority_class_name = priority;
         }
-        let object = ObjectRef { name: String::new(), ..ObjectRef::of(&kinds::DATA_VOLUME, &meta) };
+        let object = ObjectRef::new(&kinds::DATA_VOLUME, observed.vm.metadata.namespace.as_deref(), "");
         let body = json!({"apiVersion": kinds::DATA_VOLUME.api_version, "kind": kinds::DATA_VOLUME.kind, "metadata": meta, "spec": spec});
         let claimed = observed.storage.claims.contains_key(name);
         self.actions.push(Action::Create {
             object,
             body,
             on_failure: OnFailure {
-                reason: "FailedDataVolumeCreate".into(),
-                prefix: "failed to create DataVolume: ".to_owned(),
+                reason: reason::FAILED_CREATE.into(),
+                event_reason: "FailedDataVolumeCreate".into(),
+                prefix: format!("{prefix}failed to create DataVolume: "),
                 event: Some((subject.clone(), format!("Error creating DataVolume {name}: "))),
                 tolerate: if claimed { Tolerate::AlreadyExists } else { Tolerate::Nothing },
+                ..OnFailure::default()
             },
         });
         self.actions.push(Action::normal(&subject, "SuccessfulDataVolumeCreate", format!("Created DataVolume {name}")));
@@ -110,6 +125,6 @@ impl Templates {
 
 /// The complaint of a quota.
 fn quota(found: &DataVolume) -> Option<&str> {
-    let text = found.condition("Running")?.message.as_deref()?;
-    text.contains("exceeded quota").then_some(text)
+    let bound = found.condition("Bound").filter(|bound| bound.status != conditions::TRUE)?;
+    (bound.reason.as_deref() == Some("ErrExceededQuota")).then(|| bound.message.as_deref().unwrap_or_default())
 }

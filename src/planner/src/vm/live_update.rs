@@ -2,11 +2,11 @@
 
 use api::quantity::{Amount, amount};
 use api::v1::values::vmi_condition;
-use api::v1::{CPU, VirtualMachine, VirtualMachineInstance};
+use api::v1::{CPU, VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::sync::ask_for_restart;
-use super::{Observed, template_spec};
+use super::{Observed, instancetypes, template_spec};
 use crate::conditions::{self, FALSE, TRUE};
 use crate::plan::PlanError;
 
@@ -15,17 +15,21 @@ pub(super) fn apply(observed: &Observed<'_>, vm: &mut VirtualMachine, target: &m
     let step = |done: Result<(), String>, reason: &'static str, prefix: &str| {
         done.err().map(|text| PlanError::new(reason, format!("{prefix}: {text}")))
     };
-    step(cpu(observed, vm, target), "HotPlugCPUError", "Error encountered while handling CPU change request")
+    let template = match instancetypes::applied(&observed.lookups.resolved, &template_spec(vm)) {
+        Ok(template) => template,
+        Err(text) => return step(Err(text), "HotPlugCPUError", "Error encountered while handling CPU change request"),
+    };
+    step(cpu(observed, vm, &template, target), "HotPlugCPUError", "Error encountered while handling CPU change request")
         .or_else(|| {
-            let done = placement(vm, target);
+            let done = placement(&template, target);
             step(done, "AffinityChangeError", "Error encountered while handling node affinity change request")
         })
         .or_else(|| {
-            let done = tolerations(vm, target);
+            let done = tolerations(&template, target);
             step(done, "TolerationsChangeError", "Error encountered while handling tolerations change request")
         })
         .or_else(|| {
-            let done = memory(observed, vm, target);
+            let done = memory(observed, vm, &template, target);
             step(done, "HotPlugMemoryError", "error encountered while handling memory hotplug requests")
         })
 }
@@ -43,8 +47,12 @@ fn vcpus(cpu: &CPU) -> i64 {
     [cpu.sockets, cpu.cores, cpu.threads].into_iter().map(|factor| i64::from(factor.unwrap_or(1).max(1))).product()
 }
 
-fn cpu(observed: &Observed<'_>, vm: &mut VirtualMachine, target: &mut VirtualMachineInstance) -> Result<(), String> {
-    let template = template_spec(vm);
+fn cpu(
+    observed: &Observed<'_>,
+    vm: &mut VirtualMachine,
+    template: &VirtualMachineInstanceSpec,
+    target: &mut VirtualMachineInstance,
+) -> Result<(), String> {
     let (Some(wanted), Some(current)) = (template.domain.cpu.as_ref(), target.spec.domain.cpu.clone()) else { return Ok(()) };
     let (new, old) = (wanted.sockets.unwrap_or(1), current.sockets.unwrap_or(1));
     if new == old || current.max_sockets.unwrap_or(0) == 0 {
@@ -70,7 +78,7 @@ fn cpu(observed: &Observed<'_>, vm: &mut VirtualMachine, target: &mut VirtualMac
     }
     let changed = CPU { sockets: Some(new), ..current.clone() };
     let added = (vcpus(&changed) - vcpus(&current)) * 1000 / observed.config.cpu_allocation_ratio().max(1);
-    let asked = template.domain.resources.unwrap_or_default();
+    let asked = template.domain.resources.clone().unwrap_or_default();
     if let Some(resources) = &mut target.spec.domain.resources {
         for (map, asked) in [(&mut resources.requests, &asked.requests), (&mut resources.limits, &asked.limits)] {
             if asked.contains_key("cpu")
@@ -84,33 +92,35 @@ fn cpu(observed: &Observed<'_>, vm: &mut VirtualMachine, target: &mut VirtualMac
     Ok(())
 }
 
-fn placement(vm: &VirtualMachine, target: &mut VirtualMachineInstance) -> Result<(), String> {
-    let template = template_spec(vm);
+fn placement(template: &VirtualMachineInstanceSpec, target: &mut VirtualMachineInstance) -> Result<(), String> {
     if template.affinity == target.spec.affinity && template.node_selector == target.spec.node_selector {
         return Ok(());
     }
     if is_migrating(target) {
         return Err("Node affinity should not be changed during VMI migration".to_owned());
     }
-    target.spec.affinity = template.affinity;
-    target.spec.node_selector = template.node_selector;
+    target.spec.affinity.clone_from(&template.affinity);
+    target.spec.node_selector.clone_from(&template.node_selector);
     Ok(())
 }
 
-fn tolerations(vm: &VirtualMachine, target: &mut VirtualMachineInstance) -> Result<(), String> {
-    let template = template_spec(vm);
+fn tolerations(template: &VirtualMachineInstanceSpec, target: &mut VirtualMachineInstance) -> Result<(), String> {
     if template.tolerations == target.spec.tolerations {
         return Ok(());
     }
     if is_migrating(target) {
         return Err("Tolerations should not be changed during VMI migration".to_owned());
     }
-    target.spec.tolerations = template.tolerations;
+    target.spec.tolerations.clone_from(&template.tolerations);
     Ok(())
 }
 
-fn memory(observed: &Observed<'_>, vm: &mut VirtualMachine, target: &mut VirtualMachineInstance) -> Result<(), String> {
-    let template = template_spec(vm);
+fn memory(
+    observed: &Observed<'_>,
+    vm: &mut VirtualMachine,
+    template: &VirtualMachineInstanceSpec,
+    target: &mut VirtualMachineInstance,
+) -> Result<(), String> {
     let Some(wanted) = template.domain.memory.as_ref().and_then(|memory| memory.guest.clone()) else { return Ok(()) };
     let Some(status) = target.status.as_ref().and_then(|status| status.memory.clone()) else { return Ok(()) };
     let Some(current) = status.guest_current.as_ref() else { return Ok(()) };

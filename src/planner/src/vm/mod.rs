@@ -16,7 +16,9 @@
 //! As with VMIs, [`sync`] acts and [`status`] reports, knowing what came of the first half.
 
 mod data_volumes;
+mod instancetypes;
 mod live_update;
+mod lookups;
 mod memory_dump;
 mod network;
 mod printable;
@@ -40,6 +42,7 @@ use api::v1::{VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceSpec
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+pub use self::lookups::{CloneSource, Lookups, look_up};
 pub use self::start::legacy_firmware_uuid;
 pub use self::status::{Outcome, status};
 pub use self::sync::{Sync, sync};
@@ -59,6 +62,8 @@ pub struct Observed<'a> {
     pub revisions: &'a [Arc<ControllerRevision>],
     /// Claims and DataVolumes of its namespace.
     pub storage: &'a Storage,
+    /// Instance types, preferences and sources of disks.
+    pub lookups: &'a Lookups,
     /// Why a DataVolume must not be cloned from its source, by its name; absent where it may.
     pub clone_denials: &'a BTreeMap<String, String>,
     /// What was written and not seen yet.

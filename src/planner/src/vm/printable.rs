@@ -47,7 +47,9 @@ pub(super) fn status(observed: &Observed<'_>, facts: &Facts<'_>) -> &'static str
         return word::ERROR_PVC_NOT_FOUND;
     }
     let volumes: &[Volume] = observed.vm.spec.template.spec.as_deref().map(|spec| spec.volumes.as_slice()).unwrap_or_default();
-    let data_volumes = || observed.storage.data_volumes_of(volumes).into_iter();
+    // Only those that are named: what fills a claim that is named itself is not the VM's business.
+    let named = || volumes.iter().filter_map(|volume| volume.data_volume.as_ref());
+    let data_volumes = || named().filter_map(|volume| observed.storage.data_volumes.get(&volume.name));
     if data_volumes().any(|volume| has_failed(volume)) {
         return word::DATA_VOLUME_ERROR;
     }

@@ -3,15 +3,17 @@
 use api::v1::values::{interface_state, update_volumes_strategy};
 use api::v1::{VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceSpec};
 
-use super::{Observed, revision, template_spec};
+use super::{Observed, instancetypes, revision, template_spec};
 use crate::conditions::{self, TRUE};
 use crate::storage::{claim_name, is_hotpluggable};
 
 /// Whether a restart is needed; `None` when nothing is known of the instance's origin.
 pub(super) fn evaluate(observed: &Observed<'_>, vmi: &VirtualMachineInstance, vm: &VirtualMachine) -> Option<bool> {
     let last = revision::last_spec(observed)?;
-    let mut started = last.template.spec.as_deref().cloned().unwrap_or_default();
-    let wanted = template_spec(vm);
+    // What instance types and preferences make of both; one that cannot be applied proves nothing.
+    let resolved = observed.lookups.started.as_ref()?;
+    let mut started = instancetypes::applied(resolved, &last.template.spec.as_deref().cloned().unwrap_or_default()).ok()?;
+    let wanted = instancetypes::applied(&observed.lookups.resolved, &template_spec(vm)).ok()?;
     follow_volumes(vm, &mut started, &wanted);
     follow_interfaces(vmi, &mut started, &wanted);
     follow_firmware(vmi, &mut started, &wanted);

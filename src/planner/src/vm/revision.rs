@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use api::names;
-use api::v1::{VirtualMachine, VirtualMachineInstance, VirtualMachineSpec};
+use api::v1::{VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceTemplateSpec, VirtualMachineSpec};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
@@ -14,13 +14,13 @@ use super::Observed;
 use crate::metadata;
 use crate::plan::{Action, ObjectRef, OnFailure, PlanError, Tolerate, kinds};
 
-fn prefix(observed: &Observed<'_>) -> String {
-    format!("revision-start-vm-{}-", observed.uid())
+fn prefix(vm: &VirtualMachine) -> String {
+    format!("revision-start-vm-{}-", metadata::uid(&vm.metadata))
 }
 
 /// The revision's name for the VM's generation.
 pub(super) fn name(observed: &Observed<'_>) -> String {
-    format!("{}{}", prefix(observed), observed.vm.metadata.generation.unwrap_or_default())
+    format!("{}{}", prefix(observed.vm), observed.vm.metadata.generation.unwrap_or_default())
 }
 
 /// The VM's spec as it is recorded: with the exact instance type and preference in use.
@@ -37,8 +37,8 @@ fn recorded(vm: &VirtualMachine) -> VirtualMachineSpec {
     spec
 }
 
-/// The writes that leave exactly the revision of the present spec.
-pub(super) fn record(observed: &Observed<'_>) -> Result<Vec<Action>, PlanError> {
+/// The writes that leave exactly the revision of the present spec, which is that of `vm`.
+pub(super) fn record(observed: &Observed<'_>, vm: &VirtualMachine) -> Result<Vec<Action>, PlanError> {
     let name = name(observed);
     let mut actions: Vec<Action> = start_revisions(observed)
         .filter(|revision| metadata::name(&revision.metadata) != name)
@@ -59,7 +59,7 @@ pub(super) fn record(observed: &Observed<'_>) -> Result<Vec<Action>, PlanError> 
             owner_references: Some(vec![observed.reference().controller_reference()]),
             ..ObjectMeta::default()
         },
-        data: Some(RawExtension(json!({"spec": recorded(observed.vm)}))),
+        data: Some(RawExtension(json!({"spec": recorded(vm)}))),
         revision: observed.vm.metadata.generation.unwrap_or_default(),
     };
     let body = serde_json::to_value(&revision).map_err(|error| PlanError::new(names::reason::FAILED_CREATE, error.to_string()))?;
@@ -68,7 +68,7 @@ pub(super) fn record(observed: &Observed<'_>) -> Result<Vec<Action>, PlanError> 
         body,
         on_failure: OnFailure {
             reason: names::reason::FAILED_CREATE.into(),
-            prefix: "failure while starting VMI: ".to_owned(),
+            prefix: super::start::FAILURE.to_owned(),
             // The name says what is in it.
             tolerate: Tolerate::AlreadyExists,
             ..OnFailure::default()
@@ -78,8 +78,15 @@ pub(super) fn record(observed: &Observed<'_>) -> Result<Vec<Action>, PlanError> 
 }
 
 fn start_revisions<'a>(observed: &'a Observed<'_>) -> impl Iterator<Item = &'a Arc<ControllerRevision>> {
-    let prefix = prefix(observed);
-    observed.revisions.iter().filter(move |revision| metadata::name(&revision.metadata).starts_with(&prefix))
+    start_revisions_of(observed.vm, observed.revisions)
+}
+
+fn start_revisions_of<'a>(
+    vm: &VirtualMachine,
+    revisions: &'a [Arc<ControllerRevision>],
+) -> impl Iterator<Item = &'a Arc<ControllerRevision>> + use<'a> {
+    let prefix = prefix(vm);
+    revisions.iter().filter(move |revision| metadata::name(&revision.metadata).starts_with(&prefix))
 }
 
 fn spec(revision: &ControllerRevision) -> Option<VirtualMachineSpec> {
@@ -93,7 +100,14 @@ fn generation(name: &str) -> Option<i64> {
 
 /// The spec the instance was started from: the revision with the highest number.
 pub(super) fn last_spec(observed: &Observed<'_>) -> Option<VirtualMachineSpec> {
-    start_revisions(observed).max_by_key(|revision| generation(metadata::name(&revision.metadata))).and_then(|revision| spec(revision))
+    last_spec_of(observed.vm, observed.revisions)
+}
+
+/// As [`last_spec`], among these revisions.
+pub(super) fn last_spec_of(vm: &VirtualMachine, revisions: &[Arc<ControllerRevision>]) -> Option<VirtualMachineSpec> {
+    start_revisions_of(vm, revisions)
+        .max_by_key(|revision| generation(metadata::name(&revision.metadata)))
+        .and_then(|revision| spec(revision))
 }
 
 /// The generation the instance is known to be at.
@@ -112,5 +126,27 @@ pub(super) fn newer_generation(observed: &Observed<'_>, vmi: &VirtualMachineInst
     }
     let started_from = vmi.status.as_ref()?.virtual_machine_revision_name.as_deref()?;
     let revision = observed.revisions.iter().find(|revision| metadata::name(&revision.metadata) == started_from)?;
-    (spec(revision)?.template == observed.vm.spec.template).then_some(wanted)
+    let started = spec(revision)?.template;
+    (is_same(&started, &observed.vm.spec.template, observed)).then_some(wanted)
+}
+
+/// Whether templates are equal; annotations that the instance type brings do not count.
+fn is_same(started: &VirtualMachineInstanceTemplateSpec, now: &VirtualMachineInstanceTemplateSpec, observed: &Observed<'_>) -> bool {
+    if started == now {
+        return true;
+    }
+    let brought = observed.lookups.resolved.instancetype.as_ref().map(|instancetype| &instancetype.annotations);
+    let Some(brought) = brought.filter(|brought| !brought.is_empty()) else { return false };
+    let own = |template: &VirtualMachineInstanceTemplateSpec| {
+        let mut template = template.clone();
+        if let Some(annotations) = template.metadata.as_mut().and_then(|metadata| metadata.annotations.as_mut()) {
+            annotations.retain(|key, _| !brought.contains_key(key));
+        }
+        template.metadata = template.metadata.map(|mut metadata| {
+            metadata.annotations = metadata.annotations.filter(|annotations| !annotations.is_empty());
+            metadata
+        });
+        template
+    };
+    own(started) == own(now)
 }

@@ -1,7 +1,8 @@
 //! Making an instance from a VM, and stopping one (spec controllers §3.4, startVMI and stopVMI).
 
+use admission::instancetype::apply_autoattach;
 use api::names::{self, reason};
-use api::v1::values::{interface_state, memory_dump_phase, start_strategy};
+use api::v1::values::{memory_dump_phase, start_strategy};
 use api::v1::{
     ChangedBlockTrackingStatus, Disk, Firmware, Input, Interface, InterfaceBridge, InterfaceMasquerade, Network, PodNetwork,
     VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceStatus,
@@ -9,9 +10,27 @@ use api::v1::{
 use uuid::Uuid;
 
 use super::requests::Request;
-use super::{Observed, RunStrategy, memory_dump, revision, template_spec};
+use super::{Observed, RunStrategy, instancetypes, memory_dump, revision, template_spec};
 use crate::metadata;
 use crate::plan::{Action, ObjectRef, OnFailure, PlanError, Tolerate, kinds};
+
+/// Put before what keeps an instance from being started.
+pub(super) const FAILURE: &str = "Failure while starting VMI: ";
+
+/// An instance that cannot be started.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Refused {
+    /// Why.
+    pub(super) error: PlanError,
+    /// The event that says so, where there is one.
+    pub(super) event: Option<Action>,
+}
+
+impl Refused {
+    fn because(text: &str) -> Self {
+        Self { error: PlanError::new(reason::FAILED_CREATE, format!("{FAILURE}{text}")), event: None }
+    }
+}
 
 /// The namespace of UUIDs made from names: part of KubeVirt's contract, guests see the result.
 const FIRMWARE_NAMESPACE: Uuid = Uuid::from_u128(0x6a1a_24a1_4061_4607_8bf4_a396_3d0c_5895);
@@ -22,20 +41,21 @@ pub fn legacy_firmware_uuid(name: &str) -> String {
 }
 
 /// The writes that start an instance: the record of the template, then the VMI.
-pub(super) fn start(observed: &Observed<'_>, vm: &VirtualMachine, strategy: &RunStrategy) -> Result<Vec<Action>, PlanError> {
-    let mut actions = revision::record(observed)?;
+pub(super) fn start(observed: &Observed<'_>, vm: &VirtualMachine, strategy: &RunStrategy) -> Result<Vec<Action>, Refused> {
+    let mut actions = revision::record(observed, vm).map_err(|error| Refused::because(&error.message))?;
     let vmi = instance(observed, vm, strategy)?;
     let subject = observed.reference();
     let name = observed.name();
-    let body = serde_json::to_value(&vmi).map_err(|error| PlanError::new(reason::FAILED_CREATE, error.to_string()))?;
+    let body = serde_json::to_value(&vmi).map_err(|error| Refused::because(&error.to_string()))?;
     actions.push(Action::Create {
         object: ObjectRef { name: String::new(), ..ObjectRef::of(&kinds::VMI, &vmi.metadata) },
         body,
         on_failure: OnFailure {
             reason: reason::FAILED_CREATE.into(),
-            prefix: "failure while starting VMI: ".to_owned(),
-            event: Some((subject.clone(), format!("Error creating virtual machine instance {name}: "))),
+            prefix: FAILURE.to_owned(),
+            event: Some((subject.clone(), "Error creating virtual machine instance: ".to_owned())),
             tolerate: Tolerate::Nothing,
+            ..OnFailure::default()
         },
     });
     let text = format!("Started the virtual machine by creating the new virtual machine instance {name}");
@@ -44,7 +64,7 @@ pub(super) fn start(observed: &Observed<'_>, vm: &VirtualMachine, strategy: &Run
 }
 
 /// The instance a VM makes.
-fn instance(observed: &Observed<'_>, vm: &VirtualMachine, strategy: &RunStrategy) -> Result<VirtualMachineInstance, PlanError> {
+fn instance(observed: &Observed<'_>, vm: &VirtualMachine, strategy: &RunStrategy) -> Result<VirtualMachineInstance, Refused> {
     let template = vm.spec.template.metadata.as_deref().cloned().unwrap_or_default();
     let mut vmi = VirtualMachineInstance { metadata: template, spec: template_spec(vm), status: None };
     let meta = &mut vmi.metadata;
@@ -73,8 +93,16 @@ fn instance(observed: &Observed<'_>, vm: &VirtualMachine, strategy: &RunStrategy
         firmware.uuid = Some(legacy_firmware_uuid(observed.name()));
     }
     default_disks(&mut vmi);
+    // What is attached by itself is settled before anything is attached.
+    if let Some(preference) = &observed.lookups.resolved.preference {
+        apply_autoattach(preference, &mut vmi.spec);
+    }
     default_input(&mut vmi);
     default_network(observed, &mut vmi)?;
+    instancetypes::apply(observed, &mut vmi).map_err(|text| {
+        let told = format!("Error creating virtual machine instance: Failed to apply instancetype: {text}");
+        Refused { event: Some(Action::warning(&observed.reference(), reason::FAILED_CREATE, told)), ..Refused::because(&text) }
+    })?;
     vmi.status = Some(VirtualMachineInstanceStatus {
         virtual_machine_revision_name: Some(revision::name(observed)),
         changed_block_tracking: block_tracking(observed, vm),
@@ -103,13 +131,8 @@ fn default_input(vmi: &mut VirtualMachineInstance) {
 }
 
 /// An instance without interfaces is on the pod's network, unless it says it is not.
-fn default_network(observed: &Observed<'_>, vmi: &mut VirtualMachineInstance) -> Result<(), PlanError> {
+fn default_network(observed: &Observed<'_>, vmi: &mut VirtualMachineInstance) -> Result<(), Refused> {
     let devices = &mut vmi.spec.domain.devices;
-    devices.interfaces.retain(|interface| interface.state.as_deref() != Some(interface_state::ABSENT));
-    let kept: Vec<String> = devices.interfaces.iter().map(|interface| interface.name.clone()).collect();
-    if vmi.spec.networks.len() > kept.len() {
-        vmi.spec.networks.retain(|network| kept.contains(&network.name));
-    }
     if devices.autoattach_pod_interface == Some(false) || !vmi.spec.networks.is_empty() || !devices.interfaces.is_empty() {
         return Ok(());
     }
@@ -117,7 +140,7 @@ fn default_network(observed: &Observed<'_>, vmi: &mut VirtualMachineInstance) ->
     match observed.config.default_network_interface() {
         "masquerade" => interface.masquerade = Some(InterfaceMasquerade::default()),
         _ if !observed.config.permits_bridge_on_pod_network() => {
-            return Err(PlanError::new(reason::FAILED_CREATE, "Bridge interface is not enabled in kubevirt-config"));
+            return Err(Refused::because("Bridge interface is not enabled in kubevirt-config"));
         }
         _ => interface.bridge = Some(InterfaceBridge::default()),
     }
@@ -155,9 +178,10 @@ pub(super) fn stop(observed: &Observed<'_>, vmi: &VirtualMachineInstance) -> Vec
             propagation: None,
             on_failure: OnFailure {
                 reason: reason::FAILED_DELETE.into(),
-                prefix: "failure while stopping VMI: ".to_owned(),
+                prefix: "Failure attempting to delete VMI: ".to_owned(),
                 event: Some((subject.clone(), format!("Error deleting virtual machine instance {}: ", metadata::name(&vmi.metadata)))),
                 tolerate: Tolerate::NotFound,
+                ..OnFailure::default()
             },
         },
         Action::normal(&subject, "SuccessfulDelete", format!("Stopped the virtual machine by deleting the virtual machine instance {uid}")),

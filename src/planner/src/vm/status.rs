@@ -35,8 +35,11 @@ const OWN: [&str; 3] = [vm_condition::READY, vm_condition::FAILURE, vm_condition
 /// Plans the write of the status, then the one that lets a final instance go: never the other way round, or what is known of
 /// the instance would be lost with it.
 pub fn status(observed: &Observed<'_>, outcome: &Outcome) -> Plan {
-    let stored = observed.vm.status.clone().unwrap_or_default();
+    let mut stored = observed.vm.status.clone().unwrap_or_default();
     let mut status = outcome.vm.status.clone().unwrap_or_default();
+    // The first half writes these itself.
+    stored.instancetype_ref.clone_from(&status.instancetype_ref);
+    stored.preference_ref.clone_from(&status.preference_ref);
     let strategy = RunStrategy::of(&outcome.vm).ok();
     let vmi = observed.vmi;
     status.created = vmi.is_some().then_some(true);

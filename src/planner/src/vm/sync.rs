@@ -1,5 +1,6 @@
 //! The first half of a reconciliation: the instance and its storage (spec controllers §3.3).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::names::{self, reason};
@@ -8,7 +9,8 @@ use api::v1::{VirtualMachine, VirtualMachineInstance};
 
 use super::run_strategy::{Decision, decide};
 use super::{
-    Observed, RunStrategy, data_volumes, live_update, memory_dump, network, propagate, restart_required, revision, start, volumes,
+    Observed, RunStrategy, data_volumes, instancetypes, live_update, memory_dump, network, propagate, restart_required, revision, start,
+    volumes,
 };
 use crate::conditions::{self, TRUE};
 use crate::guarded::GuardedPatch;
@@ -57,14 +59,14 @@ pub fn sync(observed: &Observed<'_>) -> Sync {
     if observed.expected.unsatisfied {
         return plan;
     }
+    for annotation in [names::LATEST_OBSERVED_API_VERSION_ANNOTATION, names::STORAGE_OBSERVED_API_VERSION_ANNOTATION] {
+        metadata::set(&mut plan.vm.metadata.annotations, annotation, Some(API_VERSION));
+    }
     if metadata::is_deleting(&observed.vm.metadata) {
         delete(observed, &mut plan);
         return plan;
     }
     metadata::add_finalizer(&mut plan.vm.metadata, names::VM_FINALIZER);
-    for annotation in [names::LATEST_OBSERVED_API_VERSION_ANNOTATION, names::STORAGE_OBSERVED_API_VERSION_ANNOTATION] {
-        metadata::set(&mut plan.vm.metadata.annotations, annotation, Some(API_VERSION));
-    }
     start::persist_firmware(&mut plan.vm);
     let strategy = match RunStrategy::of(observed.vm) {
         Ok(strategy) => strategy,
@@ -75,15 +77,20 @@ pub fn sync(observed: &Observed<'_>) -> Sync {
         }
     };
     let mut after = Vec::new();
-    run(observed, &strategy, &mut plan, &mut after);
-    if let Some(vmi) = observed.vmi {
-        require_restart(observed, vmi, &mut plan);
-    }
-    if !plan.creates && !plan.deletes && plan.error.is_none() {
-        decorate(observed, &mut plan, &mut after);
+    let mut references = instancetypes::sync(observed, &mut plan.vm);
+    plan.error = references.error.take();
+    if plan.error.is_none() && !references.rewritten {
+        run(observed, &strategy, &references.leaked, &mut plan, &mut after);
+        if let Some(vmi) = observed.vmi {
+            require_restart(observed, vmi, &mut plan);
+        }
+        if !plan.creates && !plan.deletes && plan.error.is_none() {
+            decorate(observed, &mut plan, &mut after);
+        }
     }
     // The VM first: its finalizer has to be there before an instance is, and a changed template before it is acted upon.
     let mut actions: Vec<Action> = write(observed, &plan.vm).into_iter().collect();
+    actions.append(&mut references.actions);
     actions.append(&mut plan.actions);
     actions.append(&mut after);
     plan.actions = actions;
@@ -107,11 +114,11 @@ fn delete(observed: &Observed<'_>, plan: &mut Sync) {
 }
 
 /// Steps 8 and 9: storage, then what the run strategy says.
-fn run(observed: &Observed<'_>, strategy: &RunStrategy, plan: &mut Sync, after: &mut Vec<Action>) {
+fn run(observed: &Observed<'_>, strategy: &RunStrategy, leaked: &BTreeMap<String, String>, plan: &mut Sync, after: &mut Vec<Action>) {
     let immediate = metadata::annotation(&observed.vm.metadata, names::IMMEDIATE_DATA_VOLUME_CREATION_ANNOTATION) != Some("false");
     let mut templates = None;
     if immediate {
-        let mut ensured = data_volumes::ensure(observed);
+        let mut ensured = data_volumes::ensure(observed, "Error encountered while creating DataVolumes: ");
         after.append(&mut ensured.actions);
         plan.error = ensured.error.take();
         if plan.error.is_some() || (!ensured.ready && *strategy != RunStrategy::Halted) {
@@ -141,11 +148,11 @@ fn run(observed: &Observed<'_>, strategy: &RunStrategy, plan: &mut Sync, after: 
                 plan.vm.spec.running = Some(true);
             }
             // Upstream reports this although nothing failed; the retry it causes starts the instance.
-            plan.error = Some(PlanError::new(reason::FAILED_CREATE, "failure while starting VMI: <nil>"));
+            plan.error = Some(PlanError::new(reason::FAILED_CREATE, format!("{}<nil>", start::FAILURE)));
         }
         Decision::Start => {
             let ensured = templates.unwrap_or_else(|| {
-                let mut ensured = data_volumes::ensure(observed);
+                let mut ensured = data_volumes::ensure(observed, start::FAILURE);
                 after.append(&mut ensured.actions);
                 ensured
             });
@@ -155,12 +162,21 @@ fn run(observed: &Observed<'_>, strategy: &RunStrategy, plan: &mut Sync, after: 
                 return;
             }
             clear_restart(&mut plan.vm);
-            match start::start(observed, observed.vm, strategy) {
+            // As it is stored, but for what was just recorded.
+            let mut vm = VirtualMachine { status: plan.vm.status.clone(), ..observed.vm.clone() };
+            if !leaked.is_empty() {
+                let annotations = &mut vm.spec.template.metadata.get_or_insert_default().annotations;
+                annotations.get_or_insert_default().extend(leaked.clone());
+            }
+            match start::start(observed, &vm, strategy) {
                 Ok(actions) => {
                     plan.actions = actions;
                     plan.creates = true;
                 }
-                Err(error) => plan.error = Some(error),
+                Err(refused) => {
+                    after.extend(refused.event);
+                    plan.error = Some(refused.error);
+                }
             }
         }
     }
@@ -250,6 +266,8 @@ fn write(observed: &Observed<'_>, next: &VirtualMachine) -> Option<Action> {
     let mut patch = GuardedPatch::default();
     patch.change("/metadata/finalizers", &old.metadata.finalizers, &next.metadata.finalizers);
     patch.change("/metadata/annotations", &old.metadata.annotations, &next.metadata.annotations);
+    patch.change("/spec/instancetype", &old.spec.instancetype, &next.spec.instancetype);
+    patch.change("/spec/preference", &old.spec.preference, &next.spec.preference);
     patch.change("/spec/running", &old.spec.running, &next.spec.running);
     patch.change("/spec/runStrategy", &old.spec.run_strategy, &next.spec.run_strategy);
     let template = (&old.spec.template, &next.spec.template);

@@ -91,6 +91,7 @@ pub(super) fn delete(observed: &Observed<'_>, pod: &Pod, grace: Option<i64>, wha
             prefix: format!("failed to delete {what}: "),
             event: Some((subject.clone(), format!("Failed to delete {what} {name}: "))),
             tolerate: Tolerate::NotFound,
+            ..OnFailure::default()
         },
     });
     actions.push(Action::normal(&subject, "SuccessfulDelete", format!("Deleted {what} {name}")));
@@ -150,6 +151,7 @@ fn create(observed: &Observed<'_>, gate: Gate, mut plan: Sync) -> Sync {
             event: Some((subject.clone(), "Error creating pod: ".to_owned())),
             // The name comes from the VMI's UID: what is there is what an earlier, unanswered creation made.
             tolerate: Tolerate::AlreadyExists,
+            ..OnFailure::default()
         },
     });
     plan.actions.push(Action::normal(&subject, "SuccessfulCreate", format!("Created virtual machine pod {name}")));

@@ -1,5 +1,6 @@
 //! The controllers of kube-controller-manager that manifests rely on.
 
+pub(crate) mod data_volumes;
 pub(crate) mod disruption;
 pub(crate) mod endpoints;
 pub(crate) mod ephemeral;

@@ -12,6 +12,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
+use super::data_volumes::{has_data, is_populated};
 use super::{existing_is_fine, work};
 use crate::client::{Answer, collection_of, optional, path_of};
 use crate::cluster::Shared;
@@ -158,6 +159,10 @@ impl Controller {
         if waits && node.is_none() {
             let text = "waiting for first consumer to be created before binding";
             self.tell(&claim, "Normal", "WaitForFirstConsumer", text).await;
+            return Ok(());
+        }
+        // Its data has to be there first; then it gets a volume like any other.
+        if is_populated(&claim) && !has_data(&claim) {
             return Ok(());
         }
         if let Some(volume) = find_volume(&claim, &self.shared.volumes, |_| true) {

@@ -1,5 +1,6 @@
 //! The cluster against the API server in this process, on a clock that stands still while anything can be done.
 
+mod data_volumes;
 mod deletion;
 mod failures;
 mod running;

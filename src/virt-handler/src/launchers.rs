@@ -120,9 +120,23 @@ impl Launchers {
             uid: owner.uid.to_owned(),
             pod_uid: pod_uid.clone(),
         };
+        let known = self.record(owner).await.is_some();
         self.directory.add_record(record).await?;
-        let launcher = self.directory.connect(&pod_uid).await?;
-        self.directory.attach(&pod_uid, self.notify.clone()).await?;
+        let connected = async {
+            let launcher = self.directory.connect(&pod_uid).await?;
+            self.directory.attach(&pod_uid, self.notify.clone()).await?;
+            Ok(launcher)
+        };
+        let launcher = match connected.await {
+            Ok(launcher) => launcher,
+            Err(error) => {
+                // A launcher that was never reached is nothing to remember.
+                if !known {
+                    self.directory.remove_record(owner.namespace, owner.name, owner.uid).await;
+                }
+                return Err(error);
+            }
+        };
         self.state().clients.insert(owner.uid.to_owned(), Client { launcher: launcher.clone(), pod_uid });
         Ok(launcher)
     }

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::attached::Attached;
+use super::connect_launcher;
 use super::path::connect;
-use super::{connect_launcher, serve_handler};
 use crate::{BoxPipe, GhostRecord, Launcher, LauncherDirectory, Notify, Presence, Result, RpcError};
 
 const COMMAND_SOCKET: &str = "launcher-sock";
@@ -25,7 +25,7 @@ pub struct SocketDirectory {
     pods: PathBuf,
     records: PathBuf,
     /// Servers for launchers, by their pod; one ends when its guard goes.
-    attached: Mutex<BTreeMap<String, DropGuard>>,
+    attached: Mutex<BTreeMap<String, Attached>>,
 }
 
 impl std::fmt::Debug for SocketDirectory {
@@ -106,15 +106,8 @@ impl LauncherDirectory for SocketDirectory {
 
     async fn attach(&self, pod_uid: &str, notify: Arc<dyn Notify>) -> Result<()> {
         let socket = self.volume(pod_uid, "public").join(NOTIFY_SOCKET);
-        let ended = CancellationToken::new();
-        let served = ended.clone();
-        tokio::spawn(async move {
-            if let Err(error) = serve_handler(&socket, notify, served).await {
-                tracing::error!(%error, socket = %socket.display(), "a launcher cannot reach its handler");
-            }
-        });
         let mut attached = self.attached.lock().unwrap_or_else(PoisonError::into_inner);
-        attached.insert(pod_uid.to_owned(), ended.drop_guard());
+        attached.insert(pod_uid.to_owned(), Attached::new(socket, notify));
         Ok(())
     }
 
@@ -166,7 +159,10 @@ impl LauncherDirectory for SocketDirectory {
             && let Ok(written) = serde_json::from_slice::<Written>(&content)
             && let Some(pod) = self.pod_of(&written.socket_file)
         {
-            self.attached.lock().unwrap_or_else(PoisonError::into_inner).remove(&pod);
+            let attached = self.attached.lock().unwrap_or_else(PoisonError::into_inner).remove(&pod);
+            if let Some(attached) = attached {
+                attached.dismiss(written.socket_file);
+            }
         }
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

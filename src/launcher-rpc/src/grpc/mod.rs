@@ -1,5 +1,6 @@
 //! The contract by gRPC over Unix sockets: servers, clients, and the negotiation of versions (node.md §3.1).
 
+mod attached;
 mod client;
 mod directory;
 mod notify;

@@ -14,12 +14,12 @@ use async_trait::async_trait;
 use boot_sector::Behaviour;
 use ferrovirt_hypervisor_libvirt::Libvirt;
 use futures::StreamExt;
-use hypervisor::conformance::{Ability, Bench, Guest, Verdict};
+use hypervisor::conformance::{self, Ability, Bench, Guest, Report, Verdict};
 use hypervisor::{DomainEvent, EventKind, Hypervisor, LifecycleEvent};
 use linux::Linux;
 
 /// Whether a check is one of those in `FERROVIRT_CHECKS`, parts of names with commas between; all are, where there is none.
-pub fn chosen(check: &str) -> bool {
+fn chosen(check: &str) -> bool {
     std::env::var("FERROVIRT_CHECKS").map_or(true, |chosen| chosen.split(',').any(|part| check.contains(part)))
 }
 
@@ -80,6 +80,13 @@ pub struct LibvirtBench {
 impl LibvirtBench {
     pub fn new(hypervisor: Libvirt, folder: &Path) -> Self {
         Self { hypervisor, folder: folder.to_owned(), linux: Linux::make(folder), full_disk: FullDisk::serve(folder) }
+    }
+
+    /// What the checks find: all, or those in `FERROVIRT_CHECKS`.
+    pub async fn report(&self) -> Report {
+        let report = conformance::run_some(self, chosen).await;
+        self.clear().await;
+        report
     }
 
     /// Ends and forgets every domain, and waits until all that was announced.

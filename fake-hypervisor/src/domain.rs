@@ -161,7 +161,12 @@ impl Domain for FakeDomain {
         if self.call(Stimulus::Reboot)? == Outcome::Delivered {
             let up = self.with_guest(|guest, _| Ok(guest.phase == Phase::Up))?;
             if up {
-                self.hypervisor.shared.lock().agenda.enter(Instant::now(), &self.name, GuestEvent::Reboots);
+                let now = Instant::now();
+                let mut inner = self.hypervisor.shared.lock();
+                inner.agenda.enter(now, &self.name, GuestEvent::Reboots);
+                if matches!(inner.machine(&self.name, &self.uuid)?.record.state, DomainState::Paused(_)) {
+                    inner.agenda.halt(&self.name, now);
+                }
             }
         }
         self.hypervisor.drive();

@@ -168,7 +168,8 @@ impl Bench for LibvirtBench {
         };
         let (serial, screen) = (self.folder.join(format!("{name}.serial")), self.folder.join(format!("{name}.vnc")));
         let boot_order = if direct_boot.is_empty() { "<boot order='1'/>" } else { "" };
-        let ports: String = (1..=6).map(|index| format!("<controller type='pci' index='{index}' model='pcie-root-port'/>")).collect();
+        let port = |index| format!("<controller type='pci' index='{index}' model='pcie-root-port'/>");
+        let ports = (1..=6).map(port).collect::<Vec<_>>().concat();
         domain::Domain::from_xml(&format!(
             "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>{name}</name>\
              <uuid>6a1a24a1-4061-4607-8bf4-a3963d0c5895</uuid>\
@@ -201,6 +202,7 @@ impl Bench for LibvirtBench {
         None
     }
 
+    #[allow(clippy::print_stdout, reason = "who waits for real guests wants to see how far it is")]
     fn ended(&self, verdict: &Verdict) {
         println!("{verdict}");
     }

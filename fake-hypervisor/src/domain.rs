@@ -53,12 +53,17 @@ impl FakeDomain {
 
     /// A guest whose agent answers.
     fn with_agent<T>(&self, act: impl FnOnce(&mut Guest, &domain::Domain) -> Result<T>) -> Result<T> {
-        self.with_guest(|guest, live| {
-            if !has_agent_channel(live) {
+        self.with(|machine| {
+            // A halted guest has no ears, whatever its agent was.
+            if !matches!(machine.record.state, DomainState::Running(_)) {
+                return Err(not_running());
+            }
+            let guest = machine.guest.as_mut().ok_or_else(not_running)?;
+            if !has_agent_channel(&machine.live) {
                 return Err(HypervisorError::new(ErrorCode::ARGUMENT_UNSUPPORTED, "QEMU guest agent is not configured"));
             }
             guest.agent.reach()?;
-            act(guest, live)
+            act(guest, &machine.live)
         })
     }
 
@@ -156,7 +161,12 @@ impl Domain for FakeDomain {
         if self.call(Stimulus::Reboot)? == Outcome::Delivered {
             let up = self.with_guest(|guest, _| Ok(guest.phase == Phase::Up))?;
             if up {
-                self.hypervisor.shared.lock().agenda.enter(Instant::now(), &self.name, GuestEvent::Reboots);
+                let now = Instant::now();
+                let mut inner = self.hypervisor.shared.lock();
+                inner.agenda.enter(now, &self.name, GuestEvent::Reboots);
+                if matches!(inner.machine(&self.name, &self.uuid)?.record.state, DomainState::Paused(_)) {
+                    inner.agenda.halt(&self.name, now);
+                }
             }
         }
         self.hypervisor.drive();
@@ -195,9 +205,7 @@ impl Domain for FakeDomain {
         let alias = alias_of(device).unwrap_or_default();
         let mut inner = self.hypervisor.shared.lock();
         let machine = inner.machine(&self.name, &self.uuid)?;
-        if machine.guest.is_none() {
-            return Err(not_running());
-        }
+        changeable(machine, scope)?;
         if let Some(taken) = taken_alias(&machine.live, device) {
             return Err(HypervisorError {
                 domain: ErrorDomain::DOMAIN,
@@ -225,9 +233,7 @@ impl Domain for FakeDomain {
             let mut inner = self.hypervisor.shared.lock();
             let script = inner.script()?;
             let machine = inner.machine(&self.name, &self.uuid)?;
-            if machine.guest.is_none() {
-                return Err(not_running());
-            }
+            changeable(machine, scope)?;
             if let (Scope::LiveAndConfig, Device::Disk(disk)) = (scope, device) {
                 let target = disk.target.dev.as_deref();
                 if !machine.inactive.devices.disks.iter().any(|disk| disk.target.dev.as_deref() == target) {
@@ -253,9 +259,7 @@ impl Domain for FakeDomain {
 
     async fn update_device(&self, device: &Device, scope: Scope) -> Result<()> {
         self.with(|machine| {
-            if machine.guest.is_none() {
-                return Err(not_running());
-            }
+            changeable(machine, scope)?;
             if let (Scope::LiveAndConfig, Device::Disk(disk)) = (scope, device) {
                 let target = disk.target.dev.as_deref();
                 if !machine.inactive.devices.disks.iter().any(|disk| disk.target.dev.as_deref() == target) {
@@ -276,9 +280,7 @@ impl Domain for FakeDomain {
             if count == 0 {
                 return Err(HypervisorError::new(ErrorCode::INVALID_ARG, "nvcpus in virDomainSetVcpusFlags must not be zero"));
             }
-            if machine.guest.is_none() {
-                return Err(not_running());
-            }
+            changeable(machine, Scope::LiveAndConfig)?;
             let maximum = machine.live.vcpu.as_ref().map_or(1, |vcpu| vcpu.count);
             if count > maximum {
                 return Err(HypervisorError::new(
@@ -437,6 +439,17 @@ fn colour(phase: Phase) -> u32 {
         Phase::Up | Phase::PoweringOff => 0x0020_4080,
         Phase::Off => 0,
     }
+}
+
+/// Whether devices can be changed: a process is there, and a configuration where that is to change too.
+fn changeable(machine: &Machine, scope: Scope) -> Result<()> {
+    if machine.guest.is_none() {
+        return Err(not_running());
+    }
+    if scope == Scope::LiveAndConfig && !machine.record.persistent {
+        return Err(HypervisorError::new(ErrorCode::OPERATION_INVALID, "transient domains do not have any persistent config"));
+    }
+    Ok(())
 }
 
 fn alias_of(device: &Device) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What host and hypervisor can do, from libvirt's two descriptions of it (hypervisor.md §11, node.md §12).
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 
 use hypervisor::{Capabilities, CpuModel, ErrorCode, HostModel, HypervisorError, NumaCell, Result, Tsc, Usable};
 use serde::Deserialize;
@@ -74,7 +74,8 @@ fn expanded(connection: &Connection, arch: &str, kind: &str, mode: &Mode) -> Vec
     let model = mode.models.first().map(|model| model.name.as_str()).unwrap_or_default();
     let mut cpu = format!("<cpu><arch>{arch}</arch><model>{model}</model><vendor>{}</vendor>", mode.vendor);
     for feature in &mode.features {
-        cpu.push_str(&format!("<feature policy='{}' name='{}'/>", feature.policy, feature.name));
+        // Writing to a string does not fail.
+        let _ = write!(cpu, "<feature policy='{}' name='{}'/>", feature.policy, feature.name);
     }
     cpu.push_str("</cpu>");
     let expanded = connection.expanded_cpu(arch, kind, &cpu).and_then(|xml| parse::<ExpandedCpu>(&xml));

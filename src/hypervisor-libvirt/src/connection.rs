@@ -1,6 +1,6 @@
 //! The connection that survives its daemon, and the hypervisor's calls on it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hypervisor::{
-    Capabilities, Domain, DomainEvent, DomainStats, ErrorCode, EventKind, EventStream, Hypervisor, HypervisorError, LifecycleEvent, Result,
+    Capabilities, Domain, DomainEvent, DomainState, DomainStats, ErrorCode, EventKind, EventStream, Hypervisor, HypervisorError,
+    LifecycleEvent, Result,
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -50,7 +51,10 @@ impl Libvirt {
             move || {
                 let first = link.open()?;
                 let capabilities = capabilities::read(&first.connection)?;
-                listeners.known.lock().unwrap_or_else(PoisonError::into_inner).extend(first.connection.domains()?.iter().map(|d| d.name()));
+                let there = standings(&first.connection)?;
+                // What events have told meanwhile is newer.
+                let newer = std::mem::replace(&mut *listeners.known(), there);
+                listeners.known().extend(newer);
                 Ok((first, capabilities))
             }
         })
@@ -93,12 +97,34 @@ pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T>
     }
 }
 
+/// The domains that are there. Blocks.
+fn standings(connection: &Connection) -> Result<BTreeMap<String, Standing>> {
+    let standing = |domain: &crate::sys::Domain| {
+        let active = match domain.state() {
+            Ok((state, reason)) => DomainState::from_numbers(state, reason).is_some_and(DomainState::is_active),
+            // It went since it was listed.
+            Err(_) => false,
+        };
+        (domain.name(), Standing { defined: true, active })
+    };
+    Ok(connection.domains()?.iter().map(standing).collect())
+}
+
 /// Who hears of events.
 #[derive(Default)]
 struct Listeners {
     streams: Mutex<Vec<mpsc::UnboundedSender<DomainEvent>>>,
-    /// Every domain that was seen and may still be there.
-    known: Mutex<BTreeSet<String>>,
+    /// Every domain that is there as far as events tell.
+    known: Mutex<BTreeMap<String, Standing>>,
+}
+
+/// Why a domain is there: one that is neither of it is gone.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    /// It has a configuration.
+    defined: bool,
+    /// It has a process.
+    active: bool,
 }
 
 impl Listeners {
@@ -106,9 +132,32 @@ impl Listeners {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Standing>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, domain: &str, event: LifecycleEvent) {
+        let mut known = self.known();
+        let standing = known.entry(domain.to_owned()).or_default();
+        match event {
+            LifecycleEvent::Defined(_) => standing.defined = true,
+            LifecycleEvent::Undefined(_) => standing.defined = false,
+            LifecycleEvent::Stopped(_) => standing.active = false,
+            LifecycleEvent::Started(_)
+            | LifecycleEvent::Suspended(_)
+            | LifecycleEvent::Resumed(_)
+            | LifecycleEvent::Shutdown(_)
+            | LifecycleEvent::PmSuspended(_)
+            | LifecycleEvent::Crashed(_) => standing.active = true,
+        }
+        if !standing.defined && !standing.active {
+            known.remove(domain);
+        }
+    }
+
     fn announce(&self, event: &DomainEvent) {
-        if matches!(event.kind, EventKind::Lifecycle(LifecycleEvent::Defined(_) | LifecycleEvent::Started(_))) {
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(event.domain.clone());
+        if let EventKind::Lifecycle(lifecycle) = event.kind {
+            self.note(&event.domain, lifecycle);
         }
         self.streams().retain(|stream| stream.send(event.clone()).is_ok());
     }
@@ -181,14 +230,16 @@ impl Shared {
             return Ok(current);
         }
         let open = Arc::new(self.link.open()?);
-        let there: BTreeSet<String> = open.connection.domains()?.iter().map(|domain| domain.name()).collect();
+        let there = standings(&open.connection)?;
         // Events of the new connection may come before this, which does no harm: they are about what is so now.
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = open.clone();
-        let before = std::mem::replace(&mut *self.link.listeners.known.lock().unwrap_or_else(PoisonError::into_inner), there.clone());
-        for domain in there.union(&before) {
-            self.link.listeners.announce(&DomainEvent { domain: domain.clone(), kind: EventKind::Reconnected });
+        let count = there.len();
+        let mut names: BTreeSet<String> = there.keys().cloned().collect();
+        names.extend(std::mem::replace(&mut *self.link.listeners.known(), there).into_keys());
+        for domain in names {
+            self.link.listeners.announce(&DomainEvent { domain, kind: EventKind::Reconnected });
         }
-        tracing::info!(uri = %self.uri, domains = there.len(), "connected to libvirt again");
+        tracing::info!(uri = %self.uri, domains = count, "connected to libvirt again");
         Ok(open)
     }
 

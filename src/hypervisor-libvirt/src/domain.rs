@@ -195,7 +195,7 @@ impl Domain for LibvirtDomain {
         self.act(move |domain| domain.start_dirty_rate(seconds)).await?;
         tokio::time::sleep(Duration::from_secs(u64::from(seconds))).await;
         for _ in 0..MEASURING.1 {
-            let params = self.call(|connection, domain| connection.dirty_rate(domain)).await?;
+            let params = self.call(|_, domain| domain.dirty_rate()).await?;
             if params.number("dirtyrate.calc_status") == Some(MEASURED) {
                 return Ok(DirtyRate {
                     mib_per_second: params.number("dirtyrate.megabytes_per_second").unwrap_or_default(),

@@ -1,10 +1,10 @@
 //! libvirt's QEMU driver in this process passes the suite that every backend passes.
 
+#[allow(dead_code, reason = "the suites share it, and each uses a part")]
 mod bench;
 
-use bench::{LibvirtBench, chosen, folder};
+use bench::{LibvirtBench, folder};
 use ferrovirt_hypervisor_libvirt::Libvirt;
-use hypervisor::conformance;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_driver_conforms() {
@@ -17,8 +17,7 @@ async fn the_embedded_driver_conforms() {
         }
     };
     let bench = LibvirtBench::new(hypervisor, folder.path());
-    let report = conformance::run_some(&bench, chosen).await;
-    bench.clear().await;
+    let report = bench.report().await;
     println!("libvirt, embedded: {report}");
     assert!(report.deviations().is_empty(), "{report}");
 }

@@ -2,6 +2,7 @@
 //!
 //! `FERROVIRT_SEQUENCES` says how many; the seed is fixed, so that a run can be repeated.
 
+#[allow(dead_code, reason = "the suites share it, and each uses a part")]
 mod bench;
 
 use std::sync::Arc;

@@ -236,8 +236,8 @@ fn active(record: Record, stimulus: Stimulus) -> Result<Outcome, LifecycleError>
             | DomainState::NoState
             | DomainState::Shutoff(_) => Err(not_running()),
         },
-        Stimulus::Reboot if running => Ok(Outcome::Delivered),
-        Stimulus::Reset if running || matches!(record.state, DomainState::Paused(_)) => Ok(Outcome::Delivered),
+        // Of a halted guest too, which sees the button, or the reset, once it runs again.
+        Stimulus::Reboot | Stimulus::Reset if running || matches!(record.state, DomainState::Paused(_)) => Ok(Outcome::Delivered),
         Stimulus::Reset if matches!(record.state, DomainState::ShuttingDown(_)) => Ok(Outcome::Unchanged),
         Stimulus::Destroy => Ok(Outcome::Changed(vec![stopped(record, ShutoffReason::Destroyed, StoppedDetail::Destroyed)])),
         Stimulus::PowerDown { by } if running => to(DomainState::ShuttingDown(ShutdownReason::Unknown), LifecycleEvent::Shutdown(by)),

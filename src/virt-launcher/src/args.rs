@@ -45,7 +45,7 @@ pub struct Args {
     /// How many bytes checking a disk may take.
     #[arg(long, default_value_t = 2_097_152_000)]
     pub disk_memory_limit: i64,
-    /// The hypervisor.
+    /// The hypervisor; `libvirt` for real guests, in a build that has it.
     #[arg(long, default_value = "kvm")]
     pub hypervisor: String,
     /// Whether libvirt runs without root.

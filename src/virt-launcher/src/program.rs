@@ -1,7 +1,7 @@
 //! virt-launcher as a process of its own: one pod's domain, behind its sockets.
 //!
-//! The hypervisor backend that is built in is the fake one. Its guest does what the annotations say that `$FERROVIRT_GUEST` holds as a
-//! JSON object, and else what guests do by default.
+//! The hypervisor is the fake one. Its guest does what the annotations say that `$FERROVIRT_GUEST` holds as a JSON object, and else what
+//! guests do by default. With `--hypervisor libvirt`, in a build with the feature `libvirt`, it is libvirt's QEMU driver in this process.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use fake_hypervisor::{FakeHypervisor, GuestScript, Host};
+use hypervisor::Hypervisor;
 use runtime::process::{Failure, Options, interrupted, level};
 
 use crate::{Args, Deps, HostFacts, Rendezvous, run};
@@ -44,6 +45,14 @@ pub enum ProgramError {
     /// The variable is not a JSON object of texts.
     #[error("read the annotations in ${GUEST}")]
     Guest(#[source] serde_json::Error),
+    /// The backend that is asked for is not built in.
+    #[cfg(not(feature = "libvirt"))]
+    #[error("this virt-launcher was built without libvirt; build it with --features libvirt")]
+    NoLibvirt,
+    /// libvirt does not start.
+    #[cfg(feature = "libvirt")]
+    #[error("start libvirt's QEMU driver (Debian: apt install qemu-system-x86 libvirt-daemon-driver-qemu)")]
+    Libvirt(#[source] hypervisor::HypervisorError),
 }
 
 impl Program {
@@ -60,10 +69,12 @@ impl Program {
         for folder in [&sockets, &devices] {
             make(folder)?;
         }
-        let host = Arc::new(Host::default());
+        let hypervisor = hypervisor(&args.hypervisor, &share).await?;
+        let capabilities = hypervisor.capabilities();
+        let emulation = args.allow_emulation || capabilities.kvm;
         let deps = Deps {
-            convert: HostFacts::simulated(host.capabilities.clone(), args.allow_emulation || host.capabilities.kvm).conversion(),
-            hypervisor: Arc::new(FakeHypervisor::annotated(host, GuestScript::default(), &annotations()?)),
+            convert: HostFacts::simulated(capabilities, emulation).conversion(),
+            hypervisor,
             clock: runtime::Clock::system(),
             rendezvous: Rendezvous::Sockets {
                 command: sockets.join("launcher-sock"),
@@ -74,6 +85,25 @@ impl Program {
         };
         Ok(ExitCode::from(run(&args, deps).await?.code()))
     }
+}
+
+/// The backend that `--hypervisor` names. `share` is where libvirt keeps its state.
+async fn hypervisor(name: &str, share: &Path) -> Result<Arc<dyn Hypervisor>, ProgramError> {
+    if name == "libvirt" {
+        return libvirt(&share.join("libvirt")).await;
+    }
+    Ok(Arc::new(FakeHypervisor::annotated(Arc::new(Host::default()), GuestScript::default(), &annotations()?)))
+}
+
+#[cfg(feature = "libvirt")]
+async fn libvirt(root: &Path) -> Result<Arc<dyn Hypervisor>, ProgramError> {
+    Ok(Arc::new(hypervisor_libvirt::Libvirt::embedded(root).await.map_err(ProgramError::Libvirt)?))
+}
+
+#[cfg(not(feature = "libvirt"))]
+#[allow(clippy::unused_async, reason = "as with the feature")]
+async fn libvirt(_: &Path) -> Result<Arc<dyn Hypervisor>, ProgramError> {
+    Err(ProgramError::NoLibvirt)
 }
 
 fn make(folder: &Path) -> Result<(), ProgramError> {

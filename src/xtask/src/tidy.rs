@@ -18,6 +18,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("src/planner", &["tokio", "hyper", "rand", "runtime", "kube"]),
     ("src/lifecycle", &["tokio", "async-trait", "futures"]),
     ("src/hypervisor", &["kube", "k8s-openapi", "api"]),
+    ("src/hypervisor-libvirt", &["kube", "k8s-openapi", "api"]),
     ("src/apiserver", &["api", "admission", "convert", "planner", "runtime", "domain", "kube"]),
     ("src/simcluster", &["api", "admission", "convert", "planner", "domain"]),
     ("fake-hypervisor", &["virt", "kube", "k8s-openapi", "api", "tempfile"]),

@@ -168,21 +168,6 @@ impl Connection {
         Ok(records)
     }
 
-    /// Statistics of the dirty rate of one domain: state, period and rate.
-    pub(crate) fn dirty_rate(&self, domain: &Domain) -> Result<Params> {
-        let mut domains = [domain.as_ptr(), null_mut()];
-        let mut array: *mut virDomainStatsRecordPtr = null_mut();
-        // SAFETY: the domains' array ends with null and lives during the call; libvirt sets the other one.
-        let count = checked(unsafe {
-            virt_sys::virDomainListGetStats(domains.as_mut_ptr(), virt_sys::VIR_DOMAIN_STATS_DIRTYRATE, &raw mut array, 0)
-        })?;
-        // SAFETY: libvirt's array of so many records, alive until it is freed below.
-        let records = unsafe { stats_records(array, count) };
-        // SAFETY: the array belongs to the caller and is not used any more; null is fine.
-        unsafe { virt_sys::virDomainStatsRecordListFree(array) };
-        Ok(records.into_iter().next().map(|record| record.params).unwrap_or_default())
-    }
-
     /// A picture of a domain's first screen: its type, its bytes.
     pub(crate) fn screenshot(&self, domain: &Domain) -> Result<(String, Vec<u8>)> {
         // SAFETY: the connection is alive.
@@ -261,7 +246,7 @@ unsafe fn taken<T, U>(array: *mut *mut T, count: u32, take: impl Fn(*mut T) -> O
 
 /// # Safety
 /// `array` is null or holds `count` records that live during the call.
-unsafe fn stats_records(array: *mut *mut virDomainStatsRecord, count: u32) -> Vec<Record> {
+pub(super) unsafe fn stats_records(array: *mut *mut virDomainStatsRecord, count: u32) -> Vec<Record> {
     if array.is_null() {
         return Vec::new();
     }

@@ -4,8 +4,9 @@ use std::ffi::{c_char, c_int, c_uint};
 use std::ptr::{NonNull, null_mut};
 
 use hypervisor::{DiskError, ErrorCode, HypervisorError, Result};
-use virt_sys::{virDomain, virDomainDiskError, virDomainPtr, virStreamPtr, virTypedParameterPtr};
+use virt_sys::{virDomain, virDomainDiskError, virDomainPtr, virDomainStatsRecordPtr, virStreamPtr, virTypedParameterPtr};
 
+use super::connection::stats_records;
 use super::params::Params;
 use super::text::{argument, borrowed, checked, last_error, owned};
 
@@ -172,7 +173,7 @@ impl Domain {
     /// What the domain is busy with: nothing when it is not.
     pub(crate) fn job(&self) -> Result<Option<Params>> {
         let mut kind: c_int = 0;
-        let params = self.params(|params, count| {
+        let params = params_of(|params, count| {
             // SAFETY: the domain is alive, the numbers and pointers are the caller's.
             unsafe { virt_sys::virDomainGetJobStats(self.as_ptr(), &raw mut kind, params, count, 0) }
         })?;
@@ -186,6 +187,21 @@ impl Domain {
         checked(unsafe { virt_sys::virDomainStartDirtyRateCalc(self.as_ptr(), seconds, 0) }).map(drop)
     }
 
+    /// Statistics of the dirty rate: state, period and rate.
+    pub(crate) fn dirty_rate(&self) -> Result<Params> {
+        let mut domains = [self.as_ptr(), null_mut()];
+        let mut array: *mut virDomainStatsRecordPtr = null_mut();
+        // SAFETY: the domains' array ends with null and lives during the call; libvirt sets the other one.
+        let count = checked(unsafe {
+            virt_sys::virDomainListGetStats(domains.as_mut_ptr(), virt_sys::VIR_DOMAIN_STATS_DIRTYRATE, &raw mut array, 0)
+        })?;
+        // SAFETY: libvirt's array of so many records, alive until it is freed below.
+        let records = unsafe { stats_records(array, count) };
+        // SAFETY: the array belongs to the caller and is not used any more; null is fine.
+        unsafe { virt_sys::virDomainStatsRecordListFree(array) };
+        Ok(records.into_iter().next().map(|record| record.params).unwrap_or_default())
+    }
+
     /// Sends the agent a command, and waits for its answer as long as libvirt finds proper.
     pub(crate) fn agent_command(&self, command: &str) -> Result<String> {
         let command = argument(command)?;
@@ -196,7 +212,7 @@ impl Domain {
 
     /// Everything the agent knows about the guest.
     pub(crate) fn guest_info(&self) -> Result<Params> {
-        self.params(|params, count| {
+        params_of(|params, count| {
             // SAFETY: the domain is alive, number and pointer are the caller's.
             unsafe { virt_sys::virDomainGetGuestInfo(self.as_ptr(), 0, params, count, 0) }
         })
@@ -238,17 +254,6 @@ impl Domain {
         // SAFETY: domain and stream are alive; the answer is for the caller to free.
         unsafe { owned(virt_sys::virDomainScreenshot(self.as_ptr(), stream, 0, 0)) }
     }
-
-    /// Typed parameters that a call allocates for the caller.
-    fn params(&self, call: impl FnOnce(*mut virTypedParameterPtr, *mut c_int) -> c_int) -> Result<Params> {
-        let (mut array, mut count): (virTypedParameterPtr, c_int) = (null_mut(), 0);
-        checked(call(&raw mut array, &raw mut count))?;
-        // SAFETY: libvirt's array of so many parameters.
-        let params = unsafe { Params::copied(array, count) };
-        // SAFETY: the array belongs to the caller and is not used any more; null is fine.
-        unsafe { virt_sys::virTypedParamsFree(array, count) };
-        Ok(params)
-    }
 }
 
 impl Drop for Domain {
@@ -256,4 +261,15 @@ impl Drop for Domain {
         // SAFETY: our reference, not used any more.
         unsafe { virt_sys::virDomainFree(self.as_ptr()) };
     }
+}
+
+/// Typed parameters that a call allocates for the caller.
+fn params_of(call: impl FnOnce(*mut virTypedParameterPtr, *mut c_int) -> c_int) -> Result<Params> {
+    let (mut array, mut count): (virTypedParameterPtr, c_int) = (null_mut(), 0);
+    checked(call(&raw mut array, &raw mut count))?;
+    // SAFETY: libvirt's array of so many parameters.
+    let params = unsafe { Params::copied(array, count) };
+    // SAFETY: the array belongs to the caller and is not used any more; null is fine.
+    unsafe { virt_sys::virTypedParamsFree(array, count) };
+    Ok(params)
 }

@@ -78,8 +78,8 @@ impl Code {
 
     /// A jump back.
     fn back(&mut self, opcode: u8, to: usize) -> &mut Self {
-        let distance = i8::try_from(i64::try_from(to).unwrap() - i64::try_from(self.here() + 2).unwrap()).expect("a short jump");
-        self.put(&[opcode, distance.to_le_bytes()[0]])
+        let distance = u8::try_from(self.here() + 2 - to).ok().filter(|distance| *distance <= 128).expect("a short jump");
+        self.put(&[opcode, distance.wrapping_neg()])
     }
 }
 

@@ -14,12 +14,12 @@ use async_trait::async_trait;
 use boot_sector::Behaviour;
 use ferrovirt_hypervisor_libvirt::Libvirt;
 use futures::StreamExt;
-use hypervisor::conformance::{Ability, Bench, Guest, Verdict};
+use hypervisor::conformance::{self, Ability, Bench, Guest, Report, Verdict};
 use hypervisor::{DomainEvent, EventKind, Hypervisor, LifecycleEvent};
 use linux::Linux;
 
 /// Whether a check is one of those in `FERROVIRT_CHECKS`, parts of names with commas between; all are, where there is none.
-pub fn chosen(check: &str) -> bool {
+fn chosen(check: &str) -> bool {
     std::env::var("FERROVIRT_CHECKS").map_or(true, |chosen| chosen.split(',').any(|part| check.contains(part)))
 }
 
@@ -80,6 +80,13 @@ pub struct LibvirtBench {
 impl LibvirtBench {
     pub fn new(hypervisor: Libvirt, folder: &Path) -> Self {
         Self { hypervisor, folder: folder.to_owned(), linux: Linux::make(folder), full_disk: FullDisk::serve(folder) }
+    }
+
+    /// What the checks find: all, or those in `FERROVIRT_CHECKS`.
+    pub async fn report(&self) -> Report {
+        let report = conformance::run_some(self, chosen).await;
+        self.clear().await;
+        report
     }
 
     /// Ends and forgets every domain, and waits until all that was announced.
@@ -161,7 +168,8 @@ impl Bench for LibvirtBench {
         };
         let (serial, screen) = (self.folder.join(format!("{name}.serial")), self.folder.join(format!("{name}.vnc")));
         let boot_order = if direct_boot.is_empty() { "<boot order='1'/>" } else { "" };
-        let ports: String = (1..=6).map(|index| format!("<controller type='pci' index='{index}' model='pcie-root-port'/>")).collect();
+        let port = |index| format!("<controller type='pci' index='{index}' model='pcie-root-port'/>");
+        let ports = (1..=6).map(port).collect::<Vec<_>>().concat();
         domain::Domain::from_xml(&format!(
             "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>{name}</name>\
              <uuid>6a1a24a1-4061-4607-8bf4-a3963d0c5895</uuid>\
@@ -194,6 +202,7 @@ impl Bench for LibvirtBench {
         None
     }
 
+    #[allow(clippy::print_stdout, reason = "who waits for real guests wants to see how far it is")]
     fn ended(&self, verdict: &Verdict) {
         println!("{verdict}");
     }

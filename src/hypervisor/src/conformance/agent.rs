@@ -30,6 +30,19 @@ pub(super) async fn refuses_the_agent_without_a_channel(mut case: Case<'_>) -> C
     refused_with("reboot by the agent", domain.reboot(RebootMode::GuestAgent).await, ErrorCode::ARGUMENT_UNSUPPORTED, words)
 }
 
+pub(super) async fn refuses_the_agent_while_paused(mut case: Case<'_>) -> Check {
+    let domain = case.start().await?;
+    case.until_agent(AgentState::Connected).await?;
+    accepted("suspend", domain.suspend().await)?;
+    let (invalid, words) = (ErrorCode::OPERATION_INVALID, "domain is not running");
+    refused_with("ping", domain.agent_command(PING).await, invalid, words)?;
+    refused_with("guest info", domain.guest_info().await, invalid, words)?;
+    refused_with("freeze", domain.fs_freeze().await, invalid, words)?;
+    refused_with("reboot by the agent", domain.reboot(RebootMode::GuestAgent).await, invalid, words)?;
+    accepted("resume", domain.resume().await)?;
+    accepted("ping", domain.agent_command(PING).await).map(drop)
+}
+
 pub(super) async fn answers_the_agents_ping(mut case: Case<'_>) -> Check {
     let domain = case.start().await?;
     case.until_agent(AgentState::Connected).await?;

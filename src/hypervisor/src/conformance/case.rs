@@ -143,10 +143,7 @@ pub(super) fn refused<T>(what: &str, result: Result<T>, code: ErrorCode) -> Chec
 
 /// Refused with these words, besides the code.
 pub(super) fn refused_with<T>(what: &str, result: Result<T>, code: ErrorCode, words: &str) -> Check {
-    let error = match result {
-        Ok(_) => return Err(format!("{what} was not refused")),
-        Err(error) => error,
-    };
+    let Err(error) = result else { return Err(format!("{what} was not refused")) };
     holds(&format!("{what}: {error} has code {} and says {words:?}", code.0), error.code == code && error.message.contains(words))
 }
 

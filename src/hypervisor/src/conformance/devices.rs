@@ -232,3 +232,15 @@ pub(super) async fn refuses_device_changes_while_off(mut case: Case<'_>) -> Chec
     refused_with("set vcpus", domain.set_vcpus(2).await, invalid, words)?;
     equal("disk in the configuration", &disk_at(&*domain, View::Inactive, "vdb").await?, &None)
 }
+
+pub(super) async fn refuses_to_change_a_configuration_that_is_gone(mut case: Case<'_>) -> Check {
+    let domain = case.start().await?;
+    accepted("undefine", domain.undefine().await)?;
+    let (invalid, words) = (ErrorCode::OPERATION_INVALID, "transient domains do not have any persistent config");
+    let device = disk(&case.bench.image("data", 1 << 20), "vdb", "data");
+    refused_with("attach", domain.attach_device(&device, Scope::LiveAndConfig).await, invalid, words)?;
+    refused_with("detach", domain.detach_device(&device, Scope::LiveAndConfig).await, invalid, words)?;
+    refused_with("update", domain.update_device(&medium(None), Scope::LiveAndConfig).await, invalid, words)?;
+    refused_with("set vcpus", domain.set_vcpus(2).await, invalid, words)?;
+    accepted("update of the running", domain.update_device(&medium(None), Scope::Live).await)
+}

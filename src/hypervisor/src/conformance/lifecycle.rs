@@ -238,6 +238,16 @@ pub(super) async fn resets_while_paused(mut case: Case<'_>) -> Check {
     state_is(&*domain, UNPAUSED).await
 }
 
+pub(super) async fn takes_a_reboot_while_paused(mut case: Case<'_>) -> Check {
+    let domain = case.start().await?;
+    accepted("suspend", domain.suspend().await)?;
+    case.expect("SUSPENDED/PAUSED").await?;
+    accepted("reboot", domain.reboot(RebootMode::AcpiPowerButton).await)?;
+    state_is(&*domain, PAUSED).await?;
+    refused("reboot by the agent", domain.reboot(RebootMode::GuestAgent).await, ErrorCode::OPERATION_INVALID)?;
+    case.nothing().await
+}
+
 pub(super) async fn reboots_by_the_power_button(mut case: Case<'_>) -> Check {
     let domain = case.start().await?;
     accepted("reboot", domain.reboot(RebootMode::AcpiPowerButton).await)?;

@@ -239,6 +239,7 @@ const CHECKS: &[Entry] = checks! {
         Obedient is_kept_when_defined_again_while_running,
         Deaf resets_and_reboots_in_place,
         Deaf resets_while_paused,
+    Deaf takes_a_reboot_while_paused,
         Obedient reboots_by_the_power_button,
         Obedient starts_again_after_it_stopped,
         Deaf tells_domains_apart,
@@ -266,6 +267,7 @@ const CHECKS: &[Entry] = checks! {
         Deaf [MemoryHotplug] plugs_memory,
         Deaf [DiskHotplug] resizes_a_disk,
         Deaf refuses_device_changes_while_off,
+    Deaf refuses_to_change_a_configuration_that_is_gone,
     }
     facts {
         Deaf tells_live_from_inactive,
@@ -286,6 +288,7 @@ const CHECKS: &[Entry] = checks! {
     agent {
         Deaf refuses_the_agent_while_it_is_away,
         Deaf refuses_the_agent_without_a_channel,
+    WithAgent refuses_the_agent_while_paused,
         WithAgent answers_the_agents_ping,
         WithAgent freezes_and_thaws,
         WithAgent tells_about_the_guest,

@@ -78,7 +78,7 @@ impl fmt::Display for Observation {
 
 /// Plays calls on a hypervisor without domains, and leaves none behind.
 ///
-/// `definition` is the domain's; `sentinel` another's, whose definition marks the end of the events.
+/// `definition` is the domain's; `sentinel` another's, whose coming and going marks the end of the events.
 ///
 /// # Errors
 /// What went wrong besides the calls themselves.
@@ -114,10 +114,12 @@ pub async fn play(
         let _ = domain.undefine().await;
     }
     let mark = hypervisor.define(sentinel).await.map_err(|error| format!("sentinel: {error}"))?;
+    mark.undefine().await.map_err(|error| format!("sentinel: {error}"))?;
     let listen = async {
         while let Some(event) = stream.next().await {
             match event.kind {
-                EventKind::Lifecycle(_) if event.domain == sentinel.name => return Ok(()),
+                EventKind::Lifecycle(LifecycleEvent::Undefined(_)) if event.domain == sentinel.name => return Ok(()),
+                EventKind::Lifecycle(_) if event.domain == sentinel.name => {}
                 // A process that is ended may have had the time to say that it goes; or not.
                 EventKind::Lifecycle(LifecycleEvent::Shutdown(ShutdownDetail::Host)) => {}
                 EventKind::Lifecycle(event) => observation.events.push(event.to_string()),
@@ -127,7 +129,6 @@ pub async fn play(
         Err("the event stream ended".to_owned())
     };
     tokio::time::timeout(PATIENCE, listen).await.map_err(|_| "the sentinel's event did not come".to_owned())??;
-    mark.undefine().await.map_err(|error| format!("sentinel: {error}"))?;
     Ok(observation)
 }
 

@@ -7,11 +7,26 @@ use serde_json::{Map, Value};
 
 use crate::{Cause, Denial};
 
-/// Values the OpenAPI document restricts, by field; the CRD's own enumerations are not among them.
+/// Values the OpenAPI document restricts, by the end of the path; the CRD's own enumerations are not among them.
 const ENUMERATIONS: &[(&str, &[&str])] = &[
-    ("dnsPolicy", &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
-    ("imagePullPolicy", &["Always", "IfNotPresent", "Never"]),
+    (".accessModes", &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"]),
+    (".dnsPolicy", &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
+    (".httpGet.scheme", &["HTTP", "HTTPS"]),
+    (".imagePullPolicy", &["Always", "IfNotPresent", "Never"]),
+    (".nodeSelectorTerms.matchExpressions.operator", NODE_OPERATORS),
+    (".nodeSelectorTerms.matchFields.operator", NODE_OPERATORS),
+    (".preference.matchExpressions.operator", NODE_OPERATORS),
+    (".preference.matchFields.operator", NODE_OPERATORS),
+    (".qosClass", &["BestEffort", "Burstable", "Guaranteed"]),
+    (".tolerations.effect", &["NoExecute", "NoSchedule", "PreferNoSchedule"]),
+    (".tolerations.operator", &["Equal", "Exists"]),
+    (".topologySpreadConstraints.nodeAffinityPolicy", &["Honor", "Ignore"]),
+    (".topologySpreadConstraints.nodeTaintsPolicy", &["Honor", "Ignore"]),
+    (".topologySpreadConstraints.whenUnsatisfiable", &["DoNotSchedule", "ScheduleAnyway"]),
+    (".volumeMode", &["Block", "Filesystem", "FromStorageProfile"]),
 ];
+
+const NODE_OPERATORS: &[&str] = &["DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn"];
 
 /// Checks an object of a kind of kubevirt.io/v1 against the schema of its specification and status.
 ///
@@ -120,8 +135,7 @@ impl Check<'_> {
     }
 
     fn enumeration(&mut self, path: &str, text: &str) {
-        let field = path.rsplit('.').next().unwrap_or_default();
-        let known = ENUMERATIONS.iter().find(|(name, _)| *name == field).map(|(_, values)| *values);
+        let known = ENUMERATIONS.iter().find(|(end, _)| path.ends_with(end)).map(|(_, values)| *values);
         if let Some(values) = known.filter(|v| !v.contains(&text)) {
             self.errors.push(format!("{path} in body should be one of [{}]", values.join(" ")));
         }
@@ -153,6 +167,26 @@ fn nullable(schema: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    #[test]
+    fn enumerations_depend_on_where_a_field_is() {
+        let operator = json!({"type": "object", "properties": {"operator": {"type": "string"}, "effect": {"type": "string"}}});
+        let schema = json!({"type": "object", "properties": {
+            "tolerations": {"type": "array", "items": operator},
+            "selector": {"type": "object", "properties": {"matchExpressions": {"type": "array", "items": operator}}}}});
+        let object = json!({"spec": {
+            "tolerations": [{"operator": "Exists", "effect": "NoSchedule"}, {"operator": "In", "effect": ""}],
+            "selector": {"matchExpressions": [{"operator": "Anything"}]}}});
+        let denial = super::validate(&object, Some(&schema), None).unwrap_err();
+        let messages: Vec<&str> = denial.causes.iter().map(|c| c.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "spec.tolerations.effect in body should be one of [NoExecute NoSchedule PreferNoSchedule]",
+                "spec.tolerations.operator in body should be one of [Equal Exists]",
+            ]
+        );
+    }
 
     #[test]
     fn violations_are_worded_as_upstream_words_them() {

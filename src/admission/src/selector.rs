@@ -35,7 +35,7 @@ pub fn parse(selector: &LabelSelector) -> Result<(), String> {
         let mut errors = Vec::new();
         check_key(key, &mut errors);
         check_value(0, key, value, &mut errors);
-        aggregate(errors)?;
+        aggregate(&errors)?;
     }
     for expression in selector.match_expressions.iter().flatten() {
         check_expression(expression)?;
@@ -61,12 +61,12 @@ fn check_expression(expression: &LabelSelectorRequirement) -> Result<(), String>
     for (i, value) in values.iter().enumerate() {
         check_value(i, &expression.key, value, &mut errors);
     }
-    aggregate(errors)
+    aggregate(&errors)
 }
 
 /// Several errors in one text.
-fn aggregate(errors: Vec<String>) -> Result<(), String> {
-    match errors.as_slice() {
+fn aggregate(errors: &[String]) -> Result<(), String> {
+    match errors {
         [] => Ok(()),
         [error] => Err(error.clone()),
         errors => Err(format!("[{}]", errors.join(", "))),

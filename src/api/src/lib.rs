@@ -4,6 +4,7 @@
 //! Decoding is lenient, as upstream's is: a missing field takes its zero value, an unknown field is dropped, and what is
 //! required is the business of the CRD's schema. Optional scalars are `Option`s; where upstream's field is a plain value, a zero
 //! counts as absent when the object is encoded again.
+#![doc = include_str!("../README.md")]
 
 mod address;
 pub mod cdi;

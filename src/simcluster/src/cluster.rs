@@ -159,19 +159,8 @@ impl Builder {
 
     /// Starts everything; returns at once.
     pub fn start(self) -> SimClusterHandle {
-        let Self {
-            client,
-            env,
-            nodes,
-            images,
-            prober,
-            container_events,
-            root_certificate,
-            storage_classes,
-            data_volumes,
-            logs,
-            network,
-        } = self;
+        let Self { client, env, nodes, images, prober, container_events, root_certificate, storage_classes, data_volumes, logs, network } =
+            self;
         let shared = Shared::new(Client(client), &env, logs);
         let inner = Arc::new(Inner {
             registered: watch::Sender::new(0),

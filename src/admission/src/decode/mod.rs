@@ -252,7 +252,7 @@ impl<'a> Reader<'a, '_> {
             _ if owner.is_empty() => return Err(self.mismatch(map)),
             _ => return Err(self.mismatch(&format!("v1.{owner}"))),
         };
-        visitor.visit_map(Fields { fields, at: self, owner, next: None })
+        visitor.visit_map(Fields { rest: fields, at: self, owner, next: None })
     }
 }
 
@@ -271,7 +271,7 @@ impl<'a> SeqAccess<'a> for Items<'a, '_> {
 }
 
 struct Fields<'a, 'p> {
-    fields: serde_json::map::Iter<'a>,
+    rest: serde_json::map::Iter<'a>,
     at: Reader<'a, 'p>,
     /// The struct they are of; empty for maps.
     owner: &'static str,
@@ -282,7 +282,7 @@ impl<'a> MapAccess<'a> for Fields<'a, '_> {
     type Error = Mismatch;
 
     fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Mismatch> {
-        self.next = self.fields.find(|(_, value)| !value.is_null());
+        self.next = self.rest.find(|(_, value)| !value.is_null());
         let Some((key, _)) = self.next else { return Ok(None) };
         let key: StrDeserializer<'_, Mismatch> = key.as_str().into_deserializer();
         seed.deserialize(key).map(Some)

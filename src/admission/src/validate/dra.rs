@@ -1,6 +1,6 @@
 //! Resource claims and the devices that use them (spec/admission.md §5.5).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::spec::SpecContext;
 use crate::{CauseKind, Causes, text};
@@ -25,8 +25,10 @@ struct Used {
 pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
     claims(cx, causes);
     let devices = &cx.spec.domain.devices;
-    let gpus: Vec<_> = devices.gpus.iter().map(|g| device(&g.device_name, &g.claim_name, &g.request_name)).collect();
-    let hosts: Vec<_> = devices.host_devices.iter().map(|h| device(&h.device_name, &h.claim_name, &h.request_name)).collect();
+    let gpus: Vec<_> =
+        devices.gpus.iter().map(|g| device(g.device_name.as_deref(), g.claim_name.as_deref(), g.request_name.as_deref())).collect();
+    let hosts: Vec<_> =
+        devices.host_devices.iter().map(|h| device(h.device_name.as_deref(), h.claim_name.as_deref(), h.request_name.as_deref())).collect();
     let by_gpus = list(cx, "gpus", "GPU", "GPUsWithDRA", &gpus, causes);
     let by_hosts = list(cx, "hostDevices", "HostDevice", "HostDevicesWithDRA", &hosts, causes);
     shared(cx, &by_gpus.pairs, &by_hosts.pairs, causes);
@@ -38,8 +40,8 @@ pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
     }
 }
 
-fn device<'a>(name: &'a Option<String>, claim: &'a Option<String>, request: &'a Option<String>) -> Device<'a> {
-    let text = |v: &'a Option<String>| v.as_deref().unwrap_or_default();
+fn device<'a>(name: Option<&'a str>, claim: Option<&'a str>, request: Option<&'a str>) -> Device<'a> {
+    let text = |v: Option<&'a str>| v.unwrap_or_default();
     let claimed = claim.is_some() || request.is_some();
     Device { device_name: text(name), claim: claimed.then(|| (text(claim), text(request))) }
 }
@@ -115,10 +117,13 @@ fn list(cx: &SpecContext<'_>, name: &str, kind: &str, gate: &str, devices: &[Dev
         }
         used.claims.insert(claim.to_owned());
         let key = format!("{claim}/{request}");
-        if used.pairs.contains_key(&key) {
-            causes.duplicate(format!("{field}[{i}]"), format!("duplicate claimName/requestName pair {key:?}"));
-        } else {
-            used.pairs.insert(key, i);
+        match used.pairs.entry(key) {
+            Entry::Occupied(pair) => {
+                causes.duplicate(format!("{field}[{i}]"), format!("duplicate claimName/requestName pair {:?}", pair.key()));
+            }
+            Entry::Vacant(pair) => {
+                pair.insert(i);
+            }
         }
     }
     used

@@ -98,6 +98,18 @@ Feature: What a VM shows
     Then the DataVolume "disk" becomes Succeeded
     And the VM "vm" shows "Stopped"
 
+  Scenario: A disk that was left behind is taken over by the VM whose template it is
+    Given a cluster with 1 node
+    When the client creates the VM "vm" with run strategy "Halted" and a template of the DataVolume "disk"
+    Then the DataVolume "disk" becomes Succeeded
+    And the VM "vm" shows "Stopped"
+    When the client deletes the VM "vm" with propagation policy "Orphan"
+    Then the VM "vm" is gone
+    And the DataVolume "disk" has no owner
+    When the client creates the VM "vm" with run strategy "Always" and a template of the DataVolume "disk"
+    Then the DataVolume "disk" is owned by the VM "vm"
+    And the VM "vm" shows "Running"
+
   Scenario: Starting, while its pod cannot start
     Given a cluster with 1 node
     When the client creates the VM "vm" with run strategy "Always" and the Secret "config" as a disk

@@ -14,7 +14,7 @@ use planner::conditions;
 use planner::metadata;
 use planner::plan::{Action, PlanError};
 use planner::storage::DataVolume;
-use planner::vm::{CloneSource, Expected, Lookups, Observed, Outcome, adopt, controls, may_adopt, status, sync};
+use planner::vm::{CloneSource, Expected, Lookups, Observed, Outcome, adopt, adoptions, controls, may_adopt, status, sync};
 use runtime::{Change, Next, ObjectKey, Store, WorkQueue};
 
 use crate::controller::{Context, Shared, told};
@@ -87,6 +87,10 @@ async fn reconcile(context: &Context, key: &ObjectKey) -> Next {
     let template = vm.spec.template.spec.as_deref().map(|spec| spec.volumes.as_slice()).unwrap_or_default();
     let running = vmi.as_ref().map(|vmi| vmi.spec.volumes.as_slice()).unwrap_or_default();
     let storage = context.storage(&key.namespace, &key.name, &[template, running], &named_storage(&vm));
+    let adoptions = adoptions(&vm, &storage);
+    if !adoptions.is_empty() {
+        return own(context, key, &vm, &adoptions).await;
+    }
     let lookups = match lookups::of(context, &vm, &revisions, &storage).await {
         Ok(lookups) => lookups,
         Err(error) => {
@@ -182,6 +186,12 @@ async fn act(context: &Context, key: &ObjectKey, observed: &Observed<'_>) -> Nex
 /// Adopts the instance of the VM's name, if the VM is really there: a cache may be behind, and an instance with an owner that
 /// is gone would be collected as garbage.
 async fn take(context: &Context, key: &ObjectKey, vm: &VirtualMachine, vmi: &VirtualMachineInstance) -> Next {
+    let actions: Vec<Action> = adopt(vm, vmi).into_iter().collect();
+    own(context, key, vm, &actions).await
+}
+
+/// Makes the VM the owner of what had none, after asking for the VM itself.
+async fn own(context: &Context, key: &ObjectKey, vm: &VirtualMachine, actions: &[Action]) -> Next {
     let api: Api<VirtualMachine> = Api::namespaced(context.deps.client.clone(), &key.namespace);
     match api.get_opt(&key.name).await {
         Ok(Some(live)) if live.metadata.uid == vm.metadata.uid && !metadata::is_deleting(&live.metadata) => {}
@@ -189,8 +199,8 @@ async fn take(context: &Context, key: &ObjectKey, vm: &VirtualMachine, vmi: &Vir
         Ok(_) => return Next::Done,
         Err(_) => return Next::Retry,
     }
-    let actions: Vec<_> = adopt(vm, vmi).into_iter().collect();
-    match context.apply(KIND, key, &actions).await {
+    match context.apply(KIND, key, actions).await {
+        // What was written brings the VM back.
         Ok(_) => Next::Done,
         Err(_) => Next::Retry,
     }

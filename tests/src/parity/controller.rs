@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use planner::metadata;
 use planner::plan::{Action, ObjectRef, OnFailure, Tolerate};
 use planner::storage::Storage;
-use planner::vm::{Expected, Lookups, Observed, Outcome, controls, look_up, status, sync};
+use planner::vm::{Expected, Lookups, Observed, Outcome, adoptions, controls, look_up, status, sync};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -134,6 +134,7 @@ impl World {
             spread: 0.5,
             now: Time(NOW.parse()?),
         };
+        self.apply(&adoptions(&vm, &storage))?;
         let first = sync(&observed);
         let failure = self.apply(&first.actions)?;
         let done = failure.is_none();
@@ -175,12 +176,11 @@ impl World {
     }
 
     fn exists(&self, body: &Value) -> bool {
-        let known = |object: &&Value| {
+        self.cluster.objects.iter().any(|object| {
             object["kind"] == body["kind"]
                 && object["metadata"]["name"] == body["metadata"]["name"]
                 && object["metadata"]["namespace"] == *self.namespace
-        };
-        self.cluster.objects.iter().find(known).is_some()
+        })
     }
 
     fn refuse(&mut self, object: &ObjectRef, body: &Value, on_failure: &OnFailure) -> planner::plan::PlanError {

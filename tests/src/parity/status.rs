@@ -39,6 +39,7 @@ pub(crate) fn answer(documents: Vec<Value>) -> Result<Value, String> {
         spread: 0.5,
         now: Time(NOW.parse().map_err(|_| "clock")?),
     };
+    cluster.apply(&planner::vm::adoptions(&vm, &storage))?;
     let first = sync(&observed);
     cluster.apply(&first.actions)?;
     let mut error = first.error.clone();

@@ -85,6 +85,19 @@ async fn cloned_from(world: &mut SpecWorld, name: String, claim: String) -> Done
     Ok(())
 }
 
+#[then(expr = "the DataVolume {string} has no owner")]
+async fn no_owner(world: &mut SpecWorld, name: String) -> Done {
+    let orphaned = |volume: Option<&Value>| volume.is_some_and(|volume| volume.pointer("/metadata/ownerReferences/0").is_none());
+    world.until(KIND, &name, "no owner", PATIENCE, orphaned).await.map(drop)
+}
+
+#[then(expr = "the DataVolume {string} is owned by the VM {string}")]
+async fn owned(world: &mut SpecWorld, name: String, vm: String) -> Done {
+    let vm = world.get("VirtualMachine", &vm).await?;
+    let uid = at(Some(&vm), "/metadata/uid").to_owned();
+    world.until(KIND, &name, "its owner", PATIENCE, |volume| at(volume, "/metadata/ownerReferences/0/uid") == uid).await.map(drop)
+}
+
 #[then(expr = "the DataVolume {string} is gone")]
 async fn gone(world: &mut SpecWorld, name: String) -> Done {
     world.until(KIND, &name, "gone", PATIENCE, |volume| volume.is_none()).await.map(drop)

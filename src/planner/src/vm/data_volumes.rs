@@ -116,7 +116,6 @@ impl Templates {
                 prefix: format!("{prefix}failed to create DataVolume: "),
                 event: Some((subject.clone(), format!("Error creating DataVolume {name}: "))),
                 tolerate: if claimed { Tolerate::AlreadyExists } else { Tolerate::Nothing },
-                ..OnFailure::default()
             },
         });
         self.actions.push(Action::normal(&subject, "SuccessfulDataVolumeCreate", format!("Created DataVolume {name}")));

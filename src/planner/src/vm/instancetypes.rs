@@ -50,6 +50,12 @@ pub(super) fn revision_name(vm: &VirtualMachine, object: &Value) -> String {
     format!("{}-{name}-{LATEST}-{uid}-{generation}", metadata::name(&vm.metadata))
 }
 
+/// Whether an object was recorded at the latest version.
+pub(super) fn is_latest(revision: Option<&Value>) -> bool {
+    let labels = revision.and_then(|revision| revision.pointer("/metadata/labels"));
+    labels.and_then(|labels| labels.get(LABEL_VERSION)).and_then(Value::as_str) == Some(LATEST)
+}
+
 /// The status' reference brought in line with the matcher: a change of what it means unpins the revision.
 pub(super) fn synced_reference(matcher: &InstancetypeMatcher, stored: Option<&InstancetypeStatusRef>) -> InstancetypeStatusRef {
     let mut reference = stored.cloned().unwrap_or_default();
@@ -105,7 +111,7 @@ fn record(observed: &Observed<'_>, vm: &mut VirtualMachine) -> Synced {
         let objects = observed.lookups.objects.get(&side).unwrap_or(&none);
         let outcome = match &reference.controller_revision_ref {
             None => store(observed, side, objects, &mut synced).map(Some).map_err(|error| ("storing", error)),
-            Some(_) => upgrade(observed, objects, &mut synced).map_err(|error| ("upgrading", error)),
+            Some(_) => upgrade(observed, &matcher, objects, &mut synced).map_err(|error| ("upgrading", error)),
         };
         match outcome {
             Ok(Some(name)) => reference.controller_revision_ref = Some(ControllerRevisionRef { name: Some(name) }),
@@ -240,10 +246,14 @@ fn creation(observed: &Observed<'_>, object: &Value, name: &str) -> Action {
 }
 
 /// Records anew what the status refers to if it was not recorded at the latest version; the name of the new record.
-fn upgrade(observed: &Observed<'_>, objects: &Objects, synced: &mut Synced) -> Result<Option<String>, String> {
+fn upgrade(
+    observed: &Observed<'_>,
+    matcher: &InstancetypeMatcher,
+    objects: &Objects,
+    synced: &mut Synced,
+) -> Result<Option<String>, String> {
     let Some(pinned) = &objects.pinned else { return Ok(None) };
-    let labels = pinned.pointer("/metadata/labels");
-    if labels.and_then(|labels| labels.get(LABEL_VERSION)).and_then(Value::as_str) == Some(LATEST) {
+    if is_latest(Some(pinned)) {
         return Ok(None);
     }
     let data = pinned.get("data").cloned().unwrap_or_default();
@@ -256,8 +266,13 @@ fn upgrade(observed: &Observed<'_>, objects: &Objects, synced: &mut Synced) -> R
     if name == old {
         return Ok(None);
     }
-    synced.actions.push(creation(observed, &data, &name));
-    synced.actions.push(removal(observed, &old));
+    if objects.recorded.is_none() {
+        synced.actions.push(creation(observed, &data, &name));
+    }
+    // One that the VM names itself is not ours to remove.
+    if matcher.revision_name.as_deref() != Some(old.as_str()) {
+        synced.actions.push(removal(observed, &old));
+    }
     Ok(Some(name))
 }
 

@@ -14,7 +14,7 @@ use api::v1::{InstancetypeMatcher, InstancetypeStatusRef, VirtualMachine, Virtua
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use serde_json::Value;
 
-use super::instancetypes::{revision_name, synced_reference};
+use super::instancetypes::{is_latest, revision_name, synced_reference};
 use super::revision;
 use crate::metadata;
 use crate::plan::PlanError;
@@ -203,7 +203,12 @@ fn objects(vm: &VirtualMachine, side: Side, matcher: &InstancetypeMatcher, known
     let revision = |name: &str| find(known, need("apps/v1", "ControllerRevision", namespace, name));
     let reference = synced_reference(matcher, side.reference(vm));
     if let Some(pinned) = reference.controller_revision_ref.as_ref().and_then(|pinned| pinned.name.as_deref()) {
-        return Ok(Objects { pinned: revision(pinned)?, ..Objects::default() });
+        let pinned = revision(pinned)?;
+        let recorded = match pinned.as_ref().and_then(|pinned| pinned.get("data")) {
+            Some(object) if !is_latest(pinned.as_ref()) => revision(&revision_name(vm, object))?,
+            _ => None,
+        };
+        return Ok(Objects { live: None, recorded, pinned });
     }
     let Some(kind) = side.kind(matcher) else { return Ok(Objects::default()) };
     let name = matcher.name.as_deref().unwrap_or_default();

@@ -176,6 +176,27 @@ pub fn adopt(vm: &VirtualMachine, vmi: &VirtualMachineInstance) -> Option<crate:
     patch.into_action(ObjectRef::of(&kinds::VMI, &vmi.metadata))
 }
 
+/// The writes that make the VM the controller of the DataVolumes of its templates that have none (spec controllers §3.2 step 3). As
+/// with [`may_adopt`], the caller makes sure first that the VM is there.
+pub fn adoptions(vm: &VirtualMachine, storage: &Storage) -> Vec<crate::plan::Action> {
+    if metadata::is_deleting(&vm.metadata) {
+        return Vec::new();
+    }
+    let named = vm.spec.data_volume_templates.iter().filter_map(|template| template.metadata.as_deref()?.name.as_deref());
+    let found = named.filter_map(|name| storage.data_volumes.get(name));
+    let orphans = found.filter(|it| metadata::controller(&it.metadata).is_none() && !metadata::is_deleting(&it.metadata));
+    orphans
+        .filter_map(|orphan| {
+            let mut owners = orphan.metadata.owner_references.clone().unwrap_or_default();
+            owners.push(ObjectRef::of(&kinds::VM, &vm.metadata).controller_reference());
+            let mut patch = crate::guarded::GuardedPatch::default();
+            patch.push(serde_json::json!({"op": "test", "path": "/metadata/uid", "value": orphan.metadata.uid}));
+            patch.change("/metadata/ownerReferences", &orphan.metadata.owner_references, &Some(owners));
+            patch.into_action(ObjectRef::of(&kinds::DATA_VOLUME, &orphan.metadata))
+        })
+        .collect()
+}
+
 impl Observed<'_> {
     /// The VM, as plans name it.
     pub fn reference(&self) -> ObjectRef {

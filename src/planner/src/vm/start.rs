@@ -22,8 +22,8 @@ pub(super) const FAILURE: &str = "Failure while starting VMI: ";
 pub(super) struct Refused {
     /// Why.
     pub(super) error: PlanError,
-    /// The event that says so, where there is one.
-    pub(super) event: Option<Action>,
+    /// What an event says about it, where there is one.
+    pub(super) event: Option<String>,
 }
 
 impl Refused {
@@ -101,7 +101,7 @@ fn instance(observed: &Observed<'_>, vm: &VirtualMachine, strategy: &RunStrategy
     default_network(observed, &mut vmi)?;
     instancetypes::apply(observed, &mut vmi).map_err(|text| {
         let told = format!("Error creating virtual machine instance: Failed to apply instancetype: {text}");
-        Refused { event: Some(Action::warning(&observed.reference(), reason::FAILED_CREATE, told)), ..Refused::because(&text) }
+        Refused { event: Some(told), ..Refused::because(&text) }
     })?;
     vmi.status = Some(VirtualMachineInstanceStatus {
         virtual_machine_revision_name: Some(revision::name(observed)),

@@ -174,7 +174,7 @@ fn run(observed: &Observed<'_>, strategy: &RunStrategy, leaked: &BTreeMap<String
                     plan.creates = true;
                 }
                 Err(refused) => {
-                    after.extend(refused.event);
+                    after.extend(refused.event.map(|text| Action::warning(&observed.reference(), reason::FAILED_CREATE, text)));
                     plan.error = Some(refused.error);
                 }
             }

@@ -22,6 +22,7 @@ async fn world() -> World {
 }
 
 /// A DataVolume of 1Gi from `source`, of class `class`, with these annotations.
+#[allow(clippy::needless_pass_by_value, reason = "values are written as literals where they are used")]
 fn volume(name: &str, source: Value, class: Option<&str>, annotations: Value) -> Value {
     json!({
         "apiVersion": "cdi.kubevirt.io/v1beta1", "kind": "DataVolume", "metadata": {"name": name, "annotations": annotations},
@@ -59,6 +60,15 @@ async fn an_import_tells_its_progress_and_ends_with_a_bound_claim() {
     assert!(told.iter().all(|event| events.contains(&(*event).to_owned())), "{events:?}");
     world.delete(&path, json!({})).await;
     world.until_gone(&format!("{CLAIMS}/disk")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn storage_classes_have_profiles() {
+    let world = world().await;
+    let profile = world.until("/apis/cdi.kubevirt.io/v1beta1/storageprofiles/local", |profile| !profile["status"].is_null()).await;
+    assert_eq!(profile["status"]["storageClass"], "local");
+    let config = world.until("/apis/cdi.kubevirt.io/v1beta1/cdiconfigs/config", |config| !config["status"].is_null()).await;
+    assert_eq!(config["status"]["filesystemOverhead"]["global"], "0.06");
 }
 
 #[tokio::test(start_paused = true)]

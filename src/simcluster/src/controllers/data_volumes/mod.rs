@@ -19,7 +19,7 @@ mod script;
 mod source;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -72,6 +72,8 @@ struct Controller {
     volumes: Arc<Store<DataVolume>>,
     sources: Arc<Store<DataSource>>,
     runs: Mutex<BTreeMap<Key, Run>>,
+    /// DataVolumes whose source is not there.
+    sourceless: Arc<Mutex<BTreeSet<Key>>>,
 }
 
 /// Starts it. The API server has to know the kinds ([`data_volume_definitions`]).
@@ -80,16 +82,18 @@ pub(crate) fn start(shared: &Shared) {
     let (volumes, sources) = (Store::<DataVolume>::new(), Store::<DataSource>::new());
     let add = queue.clone();
     volumes.on_change(move |change| add.add(change.key.clone()));
-    let (add, all) = (queue.clone(), volumes.clone());
-    sources.on_change(move |_| add_all(&add, &all));
-    let (add, all) = (queue.clone(), volumes.clone());
+    let sourceless: Arc<Mutex<BTreeSet<Key>>> = Arc::default();
+    let (add, waiting) = (queue.clone(), sourceless.clone());
+    sources.on_change(move |_| wake(&add, &waiting));
+    let add = queue.clone();
+    shared.classes.on_change(move |change| add.add(change.key.clone()));
+    let (add, all, waiting) = (queue.clone(), volumes.clone(), sourceless.clone());
     shared.claims.on_change(move |change| {
         if all.get(change.key).is_some() {
             add.add(change.key.clone());
         }
-        // Clones wait for their source.
         if change.old.is_none() {
-            add_all(&add, &all);
+            wake(&add, &waiting);
         }
     });
     let controller = Arc::new(Controller {
@@ -98,6 +102,7 @@ pub(crate) fn start(shared: &Shared) {
         volumes: volumes.clone(),
         sources: sources.clone(),
         runs: Mutex::default(),
+        sourceless,
     });
     let shared = shared.clone();
     tokio::spawn(async move {
@@ -107,8 +112,8 @@ pub(crate) fn start(shared: &Shared) {
         spawn_watch(shared.client.clone(), volumes.clone(), shared.stop.clone());
         sources.synced().await;
         volumes.synced().await;
-        if let Err(error) = controller.describe().await {
-            tracing::debug!(%error, "storage profiles not written");
+        if let Err(error) = controller.configuration().await {
+            tracing::debug!(%error, "configuration not written");
         }
         work(&shared, &queue, |key: Key| {
             let controller = controller.clone();
@@ -118,9 +123,10 @@ pub(crate) fn start(shared: &Shared) {
     });
 }
 
-fn add_all(queue: &Queue<Key>, volumes: &Store<DataVolume>) {
-    for volume in volumes.all().iter().filter(|volume| !is_final(volume)) {
-        queue.add(Key::of(volume.as_ref()));
+/// Something appeared that may be the source of DataVolumes that wait.
+fn wake(queue: &Queue<Key>, sourceless: &Mutex<BTreeSet<Key>>) {
+    for key in lock(sourceless).iter() {
+        queue.add(key.clone());
     }
 }
 
@@ -129,22 +135,25 @@ fn is_final(volume: &DataVolume) -> bool {
 }
 
 impl Controller {
-    /// Writes what users look up: the configuration, and a profile of each storage class.
-    async fn describe(&self) -> Answer<()> {
+    /// Writes the configuration that users look up.
+    async fn configuration(&self) -> Answer<()> {
+        self.describe("CDIConfig", "cdiconfigs", "config", &json!({"filesystemOverhead": {"global": "0.06"}})).await
+    }
+
+    /// Writes the profile of a storage class.
+    async fn profile(&self, name: &str) -> Answer<()> {
+        let Some(class) = self.shared.classes.get(&Key::new("", name)) else { return Ok(()) };
+        let sets = json!([{"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"}]);
+        let status = json!({"storageClass": name, "provisioner": class.provisioner, "claimPropertySets": sets});
+        self.describe("StorageProfile", "storageprofiles", name, &status).await
+    }
+
+    async fn describe(&self, kind: &str, plural: &str, name: &str, status: &Value) -> Answer<()> {
+        let path = collection(objects::GROUP, "v1beta1", plural, "");
         let api_version = format!("{}/v1beta1", objects::GROUP);
-        let mut written = vec![("CDIConfig", "cdiconfigs", "config".to_owned(), json!({"filesystemOverhead": {"global": "0.06"}}))];
-        for class in self.shared.classes.all() {
-            let name = class.metadata.name.clone().unwrap_or_default();
-            let sets = json!([{"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"}]);
-            let status = json!({"storageClass": name, "provisioner": class.provisioner, "claimPropertySets": sets});
-            written.push(("StorageProfile", "storageprofiles", name, status));
-        }
-        for (kind, plural, name, status) in written {
-            let path = collection(objects::GROUP, "v1beta1", plural, "");
-            let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": {}});
-            if existing_is_fine(self.shared.client.create(&path, &object).await)?.is_some() {
-                self.shared.client.merge(&format!("{path}/{name}/status"), &json!({"status": status})).await?;
-            }
+        let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": {}});
+        if existing_is_fine(self.shared.client.create(&path, &object).await)?.is_some() {
+            self.shared.client.merge(&format!("{path}/{name}/status"), &json!({"status": status})).await?;
         }
         Ok(())
     }
@@ -191,6 +200,11 @@ impl Controller {
     }
 
     async fn reconcile(&self, key: &Key) -> Answer<Option<Duration>> {
+        // What is in no namespace is a storage class.
+        if key.namespace.is_empty() {
+            return self.profile(&key.name).await.map(|()| None);
+        }
+        lock(&self.sourceless).remove(key);
         let Some(volume) = self.volumes.get(key).filter(|volume| volume.metadata.deletion_timestamp.is_none()) else {
             lock(&self.runs).remove(key);
             return Ok(None);
@@ -205,7 +219,10 @@ impl Controller {
         };
         let source = match Source::of(&volume, &self.sources) {
             Ok(source) => source,
-            Err(message) => return self.complain(key, &volume, claim.as_deref(), "ErrClaimNotValid", &message).await,
+            Err(message) => {
+                lock(&self.sourceless).insert(key.clone());
+                return self.complain(key, &volume, claim.as_deref(), "ErrClaimNotValid", &message).await;
+            }
         };
         let Some(claim) = claim else { return self.claim(key, &volume, &source).await };
         let mine = controller(&claim.metadata).is_some_and(|owner| Some(&owner.uid) == volume.metadata.uid.as_ref());
@@ -224,6 +241,7 @@ impl Controller {
             Source::Claim { namespace, name } => {
                 let from = Key::new(namespace.clone(), name.clone());
                 let Some(found) = self.shared.claims.get(&from) else {
+                    lock(&self.sourceless).insert(key.clone());
                     let text = format!("The source pvc {name} doesn't exist");
                     return self.complain(key, volume, None, "CloneWithoutSource", &text).await;
                 };
@@ -373,7 +391,7 @@ impl Controller {
         if elapsed < SCHEDULING {
             let state = State { restarts: run.tries, running: Running::creating(), ..State::idle(words.scheduled) };
             self.enter(key, volume, claim, source, &state, known).await?;
-            return Ok(Some(SCHEDULING - elapsed));
+            return Ok(Some(SCHEDULING.saturating_sub(elapsed)));
         }
         let done = elapsed.saturating_sub(SCHEDULING);
         let underway = |progress: String| State { phase: words.underway, progress, restarts: run.tries, running: Running::yes() };

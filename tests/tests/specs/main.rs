@@ -8,6 +8,7 @@
 mod access;
 mod guest;
 mod objects;
+mod virtctl;
 mod vm;
 mod vmi;
 mod watches;

@@ -165,6 +165,8 @@ impl Cluster {
         let counts = RequestCounts::default();
         let admin = requests::client(&server, &counts, UserInfo::admin());
         let launchers = Launchers::new(options.guests.clone());
+        let guests = launchers.clone();
+        net.answer_with(move |address, port| guests.dial(address, port));
         let around = images::Surroundings {
             server: server.clone(),
             counts: counts.clone(),

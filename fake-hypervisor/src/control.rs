@@ -2,12 +2,17 @@
 
 use std::sync::{Arc, Weak};
 
-use hypervisor::Result;
+use hypervisor::{BoxGuestStream, Result};
 use tokio::time::Instant;
 
 use crate::agenda::GuestEvent;
 use crate::backend::Shared;
+use crate::guest::Phase;
+use crate::ports;
 use crate::{FakeHypervisor, GuestScript, Host};
+
+/// Bytes a port holds between guest and client.
+const BUFFER: usize = 16 * 1024;
 
 impl FakeHypervisor {
     /// A hypervisor whose guests do nothing until the handle lets them.
@@ -25,6 +30,23 @@ impl FakeHypervisor {
         let done = self.shared.lock().happens(domain, event, Instant::now());
         self.drive();
         done
+    }
+
+    /// Connects to a port of a domain's guest; nothing where the guest is not up, or nothing answers there.
+    pub fn dial(&self, domain: &str, port: u16) -> Option<BoxGuestStream> {
+        let script = {
+            let inner = self.shared.lock();
+            let machine = inner.domains.get(domain)?;
+            let up = machine.record.state.is_active() && machine.guest.as_ref()?.phase == Phase::Up;
+            let script = inner.script().ok()?;
+            script.ports.get(&port).cloned().filter(|_| up)?
+        };
+        let (client, server) = tokio::io::duplex(BUFFER);
+        tokio::spawn(async move {
+            // Ends when the client goes; there is nobody left to tell.
+            let _ = ports::serve(server, script).await;
+        });
+        Some(Box::new(client))
     }
 
     /// How many starts were tried so far, those that failed included.

@@ -18,6 +18,7 @@ use crate::backend::{FakeHypervisor, Machine, has_agent_channel, is_agent_channe
 use crate::console::{self, Order};
 use crate::guest::{Guest, Phase};
 use crate::rfb;
+use crate::screen::Screen;
 
 /// Bytes a console or framebuffer buffers between guest and client.
 const STREAM_BUFFER: usize = 64 * 1024;
@@ -385,7 +386,7 @@ impl Domain for FakeDomain {
             if live.devices.videos.is_empty() {
                 return Err(no_screen());
             }
-            Ok(Screenshot { mime: "image/x-portable-pixmap".to_owned(), data: rfb::pixmap(colour(guest.phase)) })
+            Ok(Screenshot { mime: "image/x-portable-pixmap".to_owned(), data: screen(self.host(), guest.phase).pixmap() })
         })
     }
 
@@ -416,13 +417,15 @@ impl Domain for FakeDomain {
         let (client, server) = tokio::io::duplex(STREAM_BUFFER);
         let (hypervisor, name) = (self.hypervisor.clone(), self.name.clone());
         let title = self.host().to_owned();
-        let screen = move || {
+        let host = title.clone();
+        let shown = move || {
             let inner = hypervisor.shared.lock();
-            inner.domains.get(&*name).and_then(|machine| machine.guest.as_ref()).map_or(0, |guest| colour(guest.phase))
+            let phase = inner.domains.get(&*name).and_then(|machine| machine.guest.as_ref()).map_or(Phase::Off, |guest| guest.phase);
+            screen(&host, phase)
         };
         tokio::spawn(async move {
             // Ends when the client goes; there is nobody left to tell.
-            let _ = rfb::serve(server, title, screen).await;
+            let _ = rfb::serve(server, title, shown).await;
         });
         Ok(Box::new(client))
     }
@@ -432,13 +435,15 @@ fn no_screen() -> HypervisorError {
     HypervisorError::new(ErrorCode::OPERATION_INVALID, "no screens to take screenshot from")
 }
 
-/// What the screen shows: grey while booting, blue when up, black when off.
-fn colour(phase: Phase) -> u32 {
-    match phase {
-        Phase::Booting => 0x0080_8080,
-        Phase::Up | Phase::PoweringOff => 0x0020_4080,
-        Phase::Off => 0,
-    }
+/// What the screen shows: who the guest is and what it does; grey while booting, blue when up, black when off.
+fn screen(host: &str, phase: Phase) -> Screen {
+    let (ground, state) = match phase {
+        Phase::Booting => (0x0080_8080, "booting"),
+        Phase::Up => (0x0020_4080, "running"),
+        Phase::PoweringOff => (0x0020_4080, "powering off"),
+        Phase::Off => (0, "off"),
+    };
+    Screen { ground, lines: vec![host.to_owned(), state.to_owned()] }
 }
 
 /// Whether devices can be changed: a process is there, and a configuration where that is to change too.

@@ -17,11 +17,14 @@ mod control;
 mod domain;
 mod guest;
 mod host;
+mod ports;
 mod rfb;
+mod screen;
 mod script;
 
 pub use agenda::GuestEvent;
 pub use backend::FakeHypervisor;
 pub use control::Steps;
 pub use host::Host;
+pub use ports::PortScript;
 pub use script::{AgentScript, AnnotationError, DiskFault, Failures, GuestScript, PREFIX};

@@ -1,14 +1,16 @@
 //! The least of a framebuffer server: RFB 3.8, no security, one raw rectangle a request (hypervisor.md §11).
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Result};
 
-/// The screen's width in pixels.
-pub(crate) const WIDTH: u16 = 64;
-/// The screen's height in pixels.
-pub(crate) const HEIGHT: u16 = 48;
+use crate::screen::{HEIGHT, Screen, WIDTH};
 
-/// Speaks RFB with one client until it goes; `screen` gives the colour of the whole screen, `0x00RRGGBB`.
-pub(crate) async fn serve(mut stream: DuplexStream, name: String, screen: impl Fn() -> u32) -> Result<()> {
+/// How often a client that waits for a change is looked after.
+const REFRESH: Duration = Duration::from_millis(200);
+
+/// Speaks RFB with one client until it goes. A client that knows the picture is sent the next one when it changes.
+pub(crate) async fn serve(mut stream: DuplexStream, name: String, screen: impl Fn() -> Screen) -> Result<()> {
     stream.write_all(b"RFB 003.008\n").await?;
     let mut version = [0_u8; 12];
     stream.read_exact(&mut version).await?;
@@ -25,8 +27,22 @@ pub(crate) async fn serve(mut stream: DuplexStream, name: String, screen: impl F
     init.extend_from_slice(&u32::try_from(name.len()).unwrap_or_default().to_be_bytes());
     init.extend_from_slice(name.as_bytes());
     stream.write_all(&init).await?;
+    let mut sent = None;
+    let mut waiting = false;
     loop {
-        match stream.read_u8().await? {
+        let message = tokio::select! {
+            biased;
+            message = stream.read_u8() => message?,
+            () = tokio::time::sleep(REFRESH), if waiting => {
+                let now = screen();
+                if sent.as_ref() != Some(&now) {
+                    stream.write_all(&update(&now)).await?;
+                    (sent, waiting) = (Some(now), false);
+                }
+                continue;
+            }
+        };
+        match message {
             // SetPixelFormat, PointerEvent, KeyEvent: nothing to do.
             0 => skip(&mut stream, 19).await?,
             2 => {
@@ -35,8 +51,14 @@ pub(crate) async fn serve(mut stream: DuplexStream, name: String, screen: impl F
                 skip(&mut stream, usize::from(encodings) * 4).await?;
             }
             3 => {
-                skip(&mut stream, 9).await?;
-                stream.write_all(&update(screen())).await?;
+                let incremental = stream.read_u8().await? != 0;
+                skip(&mut stream, 8).await?;
+                let now = screen();
+                waiting = incremental && sent.as_ref() == Some(&now);
+                if !waiting {
+                    stream.write_all(&update(&now)).await?;
+                    sent = Some(now);
+                }
             }
             4 => skip(&mut stream, 7).await?,
             5 => skip(&mut stream, 5).await?,
@@ -51,15 +73,15 @@ pub(crate) async fn serve(mut stream: DuplexStream, name: String, screen: impl F
     }
 }
 
-fn update(colour: u32) -> Vec<u8> {
-    let pixels = usize::from(WIDTH) * usize::from(HEIGHT);
-    let mut message = Vec::with_capacity(16 + pixels * 4);
+fn update(screen: &Screen) -> Vec<u8> {
+    let pixels = screen.pixels();
+    let mut message = Vec::with_capacity(16 + pixels.len() * 4);
     message.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 0]);
     message.extend_from_slice(&WIDTH.to_be_bytes());
     message.extend_from_slice(&HEIGHT.to_be_bytes());
     message.extend_from_slice(&0_i32.to_be_bytes());
-    for _ in 0..pixels {
-        message.extend_from_slice(&colour.to_le_bytes());
+    for pixel in pixels {
+        message.extend_from_slice(&pixel.to_le_bytes());
     }
     message
 }
@@ -73,14 +95,4 @@ async fn skip(stream: &mut DuplexStream, mut count: usize) -> Result<()> {
         count -= part;
     }
     Ok(())
-}
-
-/// The screen as a portable pixmap.
-pub(crate) fn pixmap(colour: u32) -> Vec<u8> {
-    let mut image = format!("P6\n{WIDTH} {HEIGHT}\n255\n").into_bytes();
-    let [_, red, green, blue] = colour.to_be_bytes();
-    for _ in 0..usize::from(WIDTH) * usize::from(HEIGHT) {
-        image.extend_from_slice(&[red, green, blue]);
-    }
-    image
 }

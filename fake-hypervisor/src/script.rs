@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::ports::{self, PortScript};
+
 /// The prefix of every annotation this crate reads.
 pub const PREFIX: &str = "fake.ferrovirt.io/";
 
@@ -16,6 +18,7 @@ const CRASH_AFTER: &str = "crash-after";
 const PANIC_AFTER: &str = "panic-after";
 const AGENT: &str = "agent";
 const SERIAL: &str = "serial";
+const PORTS: &str = "ports";
 const START_FAILS: &str = "start-fails";
 const START_ERROR: &str = "start-error";
 const IO_ERROR_AFTER: &str = "io-error-after";
@@ -34,6 +37,7 @@ const NAMES: &[&str] = &[
     PANIC_AFTER,
     AGENT,
     SERIAL,
+    PORTS,
     START_FAILS,
     START_ERROR,
     IO_ERROR_AFTER,
@@ -100,6 +104,7 @@ pub struct DiskFault {
 /// | `panic-after` | duration | never | its kernel panics so long after boot |
 /// | `agent` | `off`, `on`, or a duration | `off` | the guest agent connects with boot, or so long after it |
 /// | `serial` | text | `\r\n<name> login: ` | what the guest prints on its serial console once booted |
+/// | `ports` | `PORT=TEXT,…` | `7=echo,22=SSH-2.0-OpenSSH_9.8` | what answers at its ports: a text first, then, or with `echo` only, an echo |
 /// | `start-fails` | `true`, `false`, or a count | `false` | the domain cannot be started, ever or the first so many times |
 /// | `start-error` | text | a QEMU error | what the hypervisor says then |
 /// | `io-error-after` | duration | never | the first disk runs out of space so long after boot, and the domain is paused |
@@ -127,6 +132,8 @@ pub struct GuestScript {
     pub agent: AgentScript,
     /// What it prints on its serial console once booted, instead of a login prompt.
     pub serial: Option<String>,
+    /// What answers at its ports.
+    pub ports: BTreeMap<u16, PortScript>,
     /// Starts that fail.
     pub start_fails: Failures,
     /// What the hypervisor says when a start fails.
@@ -150,6 +157,7 @@ impl Default for GuestScript {
             panic_after: None,
             agent: AgentScript::Off,
             serial: None,
+            ports: ports::usual(),
             start_fails: Failures::Never,
             start_error: "process exited while connecting to monitor".to_owned(),
             io_error: None,
@@ -207,6 +215,9 @@ impl GuestScript {
                 PANIC_AFTER => self.panic_after = Some(duration(PANIC_AFTER, value)?),
                 AGENT => self.agent = agent(value)?,
                 SERIAL => self.serial = Some(value.clone()),
+                PORTS => {
+                    self.ports = ports::parse(value).ok_or_else(|| wrong(PORTS, value, "a list such as 22=SSH-2.0-OpenSSH_9.8,7=echo"))?
+                }
                 START_FAILS => self.start_fails = failures(START_FAILS, value)?,
                 START_ERROR => self.start_error.clone_from(value),
                 IO_ERROR_AFTER => {

@@ -231,9 +231,9 @@ async fn the_framebuffer_speaks_rfb() {
     stream.write_all(&[3, 0, 0, 0, 0, 0, 0, 1, 0, 1]).await.expect("request");
     let mut header = [0; 16];
     stream.read_exact(&mut header).await.expect("update");
-    assert_eq!(header, [0, 0, 0, 1, 0, 0, 0, 0, 0, 64, 0, 48, 0, 0, 0, 0]);
+    assert_eq!(header, [0, 0, 0, 1, 0, 0, 0, 0, 1, 64, 0, 200, 0, 0, 0, 0]);
     let picture = run.domain.screenshot().await.expect("picture");
-    assert!(picture.data.starts_with(b"P6\n64 48\n255\n"));
+    assert!(picture.data.starts_with(b"P6\n320 200\n255\n"));
 }
 
 #[tokio::test(start_paused = true)]

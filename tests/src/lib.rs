@@ -1,6 +1,7 @@
 //! The harness of the specs and suites: a world of its own for every scenario, manifests, waiting, and the record of what
 //! happened.
 
+pub mod desk;
 pub mod manifest;
 pub mod parity;
 pub mod trace;

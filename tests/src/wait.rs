@@ -74,6 +74,7 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
         "PersistentVolumeClaim" => ("", "v1", "persistentvolumeclaims"),
         "ConfigMap" => ("", "v1", "configmaps"),
         "Secret" => ("", "v1", "secrets"),
+        "Service" => ("", "v1", "services"),
         "Event" => ("", "v1", "events"),
         "Node" => ("", "v1", "nodes"),
         "Endpoints" => ("", "v1", "endpoints"),

@@ -1,5 +1,6 @@
 //! The world of one scenario: its own cluster, what it noted, and what was refused last.
 
+use crate::desk::Desk;
 use crate::trace::Trace;
 use crate::wait::{self, PATIENCE};
 use crate::watching::Watching;
@@ -31,6 +32,8 @@ pub struct SpecWorld {
     noted: BTreeMap<(String, String), String>,
     refusal: Option<Refusal>,
     user: Option<String>,
+    /// The computer of the user who runs virtctl.
+    pub desk: Desk,
     /// The clients that watch.
     pub watching: Vec<Watching>,
 }

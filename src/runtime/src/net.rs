@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 
 /// A connection, of whatever kind.
@@ -32,6 +34,14 @@ pub trait Net: Send + Sync {
     /// # Errors
     /// `ConnectionRefused` when nobody listens there.
     async fn dial(&self, addr: &str) -> io::Result<BoxStream>;
+
+    /// Exchanges datagrams with `host:port`: every write is one, and every read.
+    ///
+    /// # Errors
+    /// `Unsupported` where the network carries none.
+    async fn dial_datagrams(&self, addr: &str) -> io::Result<BoxStream> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, format!("dial udp {addr}: this network carries no datagrams")))
+    }
 }
 
 /// An open port.
@@ -89,6 +99,36 @@ impl Net for TcpNet {
         stream.set_nodelay(true)?;
         Ok(Box::new(stream))
     }
+
+    async fn dial_datagrams(&self, addr: &str) -> io::Result<BoxStream> {
+        let any = if addr.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+        let socket = UdpSocket::bind(any).await?;
+        socket.connect(addr).await?;
+        Ok(Box::new(Datagrams(socket)))
+    }
+}
+
+/// A connected UDP socket as a stream.
+struct Datagrams(UdpSocket);
+
+impl AsyncRead for Datagrams {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_recv(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Datagrams {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_send(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 #[async_trait]
@@ -128,11 +168,15 @@ struct MemoryState {
     ports: BTreeMap<String, mpsc::Sender<(BoxStream, String)>>,
     aliases: BTreeMap<String, String>,
     resolver: Option<Resolver>,
+    hosts: Option<Hosts>,
     next_port: BTreeMap<String, u16>,
 }
 
 /// Finds the address behind a name, as cluster DNS and Services do.
 type Resolver = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// The way to hosts that listen nowhere themselves, by address and port: a connection, if one answers.
+type Hosts = Arc<dyn Fn(&str, u16) -> Option<BoxStream> + Send + Sync>;
 
 impl Default for MemoryNet {
     fn default() -> Self {
@@ -160,6 +204,11 @@ impl MemoryNet {
     /// Asks `resolver` for addresses that have no alias.
     pub fn resolve_with(&self, resolver: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
         self.state().resolver = Some(Arc::new(resolver));
+    }
+
+    /// Asks `hosts` where nobody listens: thousands of guests need no port each.
+    pub fn answer_with(&self, hosts: impl Fn(&str, u16) -> Option<BoxStream> + Send + Sync + 'static) {
+        self.state().hosts = Some(Arc::new(hosts));
     }
 
     fn state(&self) -> MutexGuard<'_, MemoryState> {
@@ -230,7 +279,14 @@ impl Net for MemoryNet {
             let named = self.state().aliases.get(addr).cloned();
             let target = named.or_else(|| resolver.and_then(|resolve| resolve(addr)));
             let (host, port) = self.absolute(target.as_deref().unwrap_or(addr))?;
-            self.state().ports.get(&format!("{host}:{port}")).cloned().ok_or_else(refused)?
+            let (listener, hosts) = {
+                let state = self.state();
+                (state.ports.get(&format!("{host}:{port}")).cloned(), state.hosts.clone())
+            };
+            match listener {
+                Some(listener) => listener,
+                None => return hosts.and_then(|hosts| hosts(&host, port)).ok_or_else(refused),
+            }
         };
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         sender.send((Box::new(theirs), format!("{}:0", self.host))).await.map_err(|_| refused())?;
@@ -291,6 +347,40 @@ mod tests {
         echo_once(&net, "0.0.0.0:0", None).await;
         net.alias("virt-api.kubevirt.svc:443", "10.0.0.9:8443");
         echo_once(&net.on_host("10.0.0.9"), "0.0.0.0:8443", Some("virt-api.kubevirt.svc:443")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hosts_without_ports_answer_by_themselves() {
+        let net = MemoryNet::new();
+        net.answer_with(|host, port| {
+            (host == "10.1.0.1" && port == 7).then(|| {
+                let (ours, theirs) = tokio::io::duplex(64);
+                tokio::spawn(async move {
+                    let (mut reader, mut writer) = tokio::io::split(theirs);
+                    tokio::io::copy(&mut reader, &mut writer).await
+                });
+                Box::new(ours) as BoxStream
+            })
+        });
+        let mut stream = net.dial("10.1.0.1:7").await.unwrap();
+        stream.write_all(b"echo").await.unwrap();
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"echo");
+        assert_eq!(net.dial("10.1.0.1:8").await.err().unwrap().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(net.dial_datagrams("10.1.0.1:7").await.err().unwrap().kind(), io::ErrorKind::Unsupported);
+    }
+
+    #[tokio::test]
+    async fn datagrams_keep_their_borders() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpNet.dial_datagrams(&server.local_addr().unwrap().to_string()).await.unwrap();
+        client.write_all(b"one").await.unwrap();
+        let mut buffer = [0; 16];
+        let (count, from) = server.recv_from(&mut buffer).await.unwrap();
+        assert_eq!(&buffer[..count], b"one");
+        server.send_to(b"two", from).await.unwrap();
+        assert_eq!(client.read(&mut buffer).await.unwrap(), 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -50,6 +50,11 @@ impl Context {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The installation, as it is described.
+    pub fn kubevirt(&self) -> Option<Arc<KubeVirt>> {
+        self.kubevirts.list().into_iter().find(|kubevirt| kubevirt.metadata.namespace.as_deref() == Some(self.deps.namespace.as_str()))
+    }
+
     /// The VM, read from the API server: a subresource decides on what is, not on what was.
     pub async fn vm(&self, namespace: &str, name: &str) -> Result<VirtualMachine, Refusal> {
         self.get(namespace, name, "virtualmachine").await?.ok_or_else(|| Refusal::not_found("virtualmachine", name))

@@ -4,7 +4,7 @@ use crate::answer::{self, Answer};
 use crate::authorize::{Attributes, FrontProxy, authorize};
 use crate::context::Context;
 use crate::node::NodeClient;
-use crate::{Args, Error, discovery, subresources, webhooks};
+use crate::{Args, Error, discovery, guestfs, subresources, webhooks};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -108,6 +108,7 @@ impl Server {
             path.strip_prefix(&base).and_then(|rest| rest.split_once('/')).filter(|(version, _)| discovery::VERSIONS.contains(version));
         match service {
             Some((_, "version")) => return answer::json(&discovery::version()),
+            Some((_, "guestfs")) => return guestfs::info(self.context.kubevirt().as_deref()),
             Some((_, "healthz")) => return self.health().await,
             None if path == "/healthz" => return self.health().await,
             None => return answer::text(StatusCode::NOT_FOUND, "404: Page Not Found"),

@@ -11,6 +11,7 @@ mod guest;
 mod instancetypes;
 mod objects;
 mod storage;
+mod virtctl;
 mod vm;
 mod vmi;
 mod watches;

@@ -20,7 +20,7 @@ const LABEL_HASH_LENGTH: usize = 8;
 const ISTIO_INJECT: &str = "sidecar.istio.io/inject";
 
 /// A VMI's stable id in labels: its name, shortened with a hash where it is too long.
-pub(crate) fn vmi_id(name: &str) -> String {
+pub fn vmi_id(name: &str) -> String {
     if name.len() <= LABEL_LENGTH {
         return name.to_owned();
     }

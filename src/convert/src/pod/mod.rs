@@ -34,6 +34,7 @@ use k8s_openapi::api::core::v1::{Pod, PodReadinessGate, PodResourceClaim, PodSpe
 
 pub use annotations::{network_annotations, storage_annotations};
 pub use attachment::{attachment_pod, trigger_pod};
+pub use metadata::vmi_id;
 pub use migration::{Migration, migration_target_pod, pinned_images};
 pub use overhead::{memory_overhead, network_overhead};
 pub use sidecars::{HookSidecar, hook_sidecars};

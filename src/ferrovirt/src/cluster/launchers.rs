@@ -27,6 +27,8 @@ struct State {
     directories: BTreeMap<String, LocalDirectory>,
     /// By namespace and name of the VMI: the hypervisor of its newest launcher.
     hypervisors: BTreeMap<(String, String), (String, FakeHypervisor)>,
+    /// By address: the guest that is reached there, its hypervisor and its domain's name.
+    addresses: BTreeMap<String, (FakeHypervisor, String)>,
     /// By component: what ends its running processes.
     components: BTreeMap<&'static str, Vec<CancellationToken>>,
 }
@@ -106,9 +108,13 @@ impl Launchers {
         let annotations = container.pod.metadata.annotations.clone().unwrap_or_default();
         let hypervisor = FakeHypervisor::annotated(self.host.clone(), self.guests.clone(), &annotations);
         let key = (args.namespace.clone(), args.name.clone());
-        self.state().hypervisors.insert(key.clone(), (pod.clone(), hypervisor.clone()));
+        {
+            let mut state = self.state();
+            state.hypervisors.insert(key.clone(), (pod.clone(), hypervisor.clone()));
+            state.addresses.insert(container.pod_ip.clone(), (hypervisor.clone(), format!("{}_{}", args.namespace, args.name)));
+        }
         // Also when the kubelet kills the process: then this future is dropped, and the guest with it.
-        let _forget = Forget { launchers: self.clone(), key, pod: pod.clone() };
+        let _forget = Forget { launchers: self.clone(), key, pod: pod.clone(), address: container.pod_ip.clone() };
         let facts = HostFacts::simulated(self.host.capabilities.clone(), true);
         let deps = Deps {
             hypervisor: Arc::new(hypervisor),
@@ -124,6 +130,13 @@ impl Launchers {
                 2
             }
         }
+    }
+
+    /// Connects to a port of the guest with that address.
+    pub(super) fn dial(&self, address: &str, port: u16) -> Option<runtime::BoxStream> {
+        let (hypervisor, domain) = self.state().addresses.get(address).cloned()?;
+        let stream = hypervisor.dial(&domain, port)?;
+        Some(Box::new(stream))
     }
 
     fn hypervisor(&self, namespace: &str, name: &str) -> Result<FakeHypervisor, GuestError> {
@@ -168,11 +181,13 @@ struct Forget {
     launchers: Launchers,
     key: (String, String),
     pod: String,
+    address: String,
 }
 
 impl Drop for Forget {
     fn drop(&mut self) {
         let mut state = self.launchers.state();
+        state.addresses.remove(&self.address);
         if state.hypervisors.get(&self.key).is_some_and(|(pod, _)| *pod == self.pod) {
             state.hypervisors.remove(&self.key);
         }

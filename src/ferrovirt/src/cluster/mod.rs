@@ -183,6 +183,8 @@ impl Cluster {
             Some(how) => Some(Processes::new(how, &pki.ca.cert_pem, &server, &counts, options.guests.boot_time)?),
             None => None,
         };
+        let guests = launchers.clone();
+        net.answer_with(move |address, port| guests.dial(address, port));
         let around = images::Surroundings {
             server: server.clone(),
             counts: counts.clone(),

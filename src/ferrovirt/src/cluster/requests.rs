@@ -2,13 +2,14 @@
 
 use apiserver::auth::UserInfo;
 use apiserver::http::{ApiServer, Client as Service};
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use http::{Method, Request, Response};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use kube::Client;
 use kube::client::Body;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -121,6 +122,8 @@ pub fn client(server: &ApiServer, counts: &RequestCounts, user: UserInfo) -> Cli
     Client::new(Counting { service: server.client_service_as(user), user: name, counts: counts.clone() }, "default")
 }
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Counts requests on their way.
 #[derive(Clone)]
 struct Counting {
@@ -129,24 +132,45 @@ struct Counting {
     counts: RequestCounts,
 }
 
-impl tower::Service<Request<Body>> for Counting {
-    type Response = Response<apiserver::http::Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+type AnswerBody = Either<apiserver::http::Body, Incoming>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+impl tower::Service<Request<Body>> for Counting {
+    type Response = Response<AnswerBody>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let write = self.counts.count(&self.user, &request);
-        let answer = tower::Service::call(&mut self.service, request);
-        if !write {
-            return answer.boxed();
+        if request.headers().contains_key(http::header::UPGRADE) {
+            return Box::pin(upgrade(self.service.clone(), request));
         }
-        let counts = self.counts.clone();
-        answer.inspect(move |_| counts.answered()).boxed()
+        let answered = tower::Service::call(&mut self.service, request);
+        let counts = write.then(|| self.counts.clone());
+        Box::pin(async move {
+            let answer = answered.await?.map(Either::Left);
+            if let Some(counts) = counts {
+                counts.answered();
+            }
+            Ok(answer)
+        })
     }
+}
+
+/// A stream needs a connection of its own that both sides can take over: a pipe to the same server.
+async fn upgrade(service: Service, mut request: Request<Body>) -> Result<Response<AnswerBody>, BoxError> {
+    let pipe = apiserver::serve::in_memory(service);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(pipe)).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "stream ended");
+        }
+    });
+    request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("cluster.local"));
+    Ok(sender.send_request(request).await?.map(Either::Right))
 }
 
 #[cfg(test)]

@@ -3,14 +3,20 @@
 //! Flow: virt-api reads the objects, asks here, and carries the [`Effect`]s out in order. Guarantees: pure; a refusal has
 //! no effect; every patch tests what it replaces, so a concurrent change surfaces as a conflict instead of being lost.
 
+mod guards;
+mod memory_dump;
 mod moves;
+mod streams;
 mod vm;
 mod vmi;
 mod volumes;
 
+pub use guards::{backup, object_graph, sev};
+pub use memory_dump::{claim_of, memory_dump, remove_memory_dump};
 pub use moves::{cancel_evacuation, migrate};
+pub use streams::{Forwarded, port_forward, stream, usb_redirection, vsock};
 pub use vm::{restart, start, stop};
-pub use vmi::{NodeVerb, node_verb, stream};
+pub use vmi::{NodeVerb, node_verb};
 pub use volumes::{VolumeChange, change_vm_volumes, change_vmi_volumes};
 
 use api::v1::VirtualMachineInstance;

@@ -1,4 +1,4 @@
-//! Subresources of a VirtualMachineInstance that its node carries out, and its streams (spec/api.md §3.2, §4).
+//! Subresources of a VirtualMachineInstance that its node carries out (spec/api.md §3.2).
 
 use super::{Effect, Refusal, phase};
 use api::v1::VirtualMachineInstance;
@@ -26,6 +26,8 @@ pub enum NodeVerb {
     UserList,
     /// Which file systems are mounted.
     FilesystemList,
+    /// A picture of the screen.
+    Screenshot,
 }
 
 impl NodeVerb {
@@ -41,6 +43,7 @@ impl NodeVerb {
             "guestosinfo" => Self::GuestOsInfo,
             "userlist" => Self::UserList,
             "filesystemlist" => Self::FilesystemList,
+            "vnc/screenshot" => Self::Screenshot,
             _ => return None,
         })
     }
@@ -57,12 +60,13 @@ impl NodeVerb {
             Self::GuestOsInfo => "guestosinfo",
             Self::UserList => "userlist",
             Self::FilesystemList => "filesystemlist",
+            Self::Screenshot => "vnc/screenshot",
         }
     }
 
     /// Whether it is read (GET) rather than done (PUT).
     pub fn reads(self) -> bool {
-        matches!(self, Self::GuestOsInfo | Self::UserList | Self::FilesystemList)
+        matches!(self, Self::GuestOsInfo | Self::UserList | Self::FilesystemList | Self::Screenshot)
     }
 }
 
@@ -89,6 +93,7 @@ pub fn node_verb(vmi: &VirtualMachineInstance, verb: NodeVerb) -> Result<Vec<Eff
         | NodeVerb::GuestOsInfo
         | NodeVerb::UserList
         | NodeVerb::FilesystemList
+        | NodeVerb::Screenshot
             if !running =>
         {
             return conflict("VMI is not running");
@@ -101,6 +106,9 @@ pub fn node_verb(vmi: &VirtualMachineInstance, verb: NodeVerb) -> Result<Vec<Eff
         NodeVerb::SoftReboot if paused => return conflict("VMI is paused"),
         NodeVerb::SoftReboot if !condition(vmi, "AgentConnected") && !acpi(vmi) => {
             return conflict("VMI neither have the agent connected nor the ACPI feature enabled");
+        }
+        NodeVerb::Screenshot if vmi.spec.domain.devices.autoattach_graphics_device == Some(false) => {
+            return Err(Refusal::bad_request("No graphics devices are present."));
         }
         NodeVerb::GuestOsInfo | NodeVerb::UserList | NodeVerb::FilesystemList if !condition(vmi, "AgentConnected") => {
             return conflict("VMI does not have guest agent connected");
@@ -125,24 +133,6 @@ fn on_a_node(vmi: &VirtualMachineInstance) -> Result<(), Refusal> {
             "Unable to connect to VirtualMachineInstance because phase is {phase} instead of Running or Scheduled"
         ))),
     }
-}
-
-/// Whether the `console` or `vnc` stream of the VMI can be opened.
-///
-/// # Errors
-/// 400 without the device or a running guest, 409 when the VMI failed.
-pub fn stream(vmi: &VirtualMachineInstance, verb: &str) -> Result<(), Refusal> {
-    let name = vmi.metadata.name.as_deref().unwrap_or_default();
-    let devices = &vmi.spec.domain.devices;
-    match verb {
-        "console" if devices.autoattach_serial_console == Some(false) => {
-            return Err(Refusal::bad_request("No serial consoles are present."));
-        }
-        "vnc" if devices.autoattach_graphics_device == Some(false) => return Err(Refusal::bad_request("No graphics devices are present.")),
-        "console" if phase(vmi) == "Failed" => return Err(Refusal::conflict(VMI, name, "VMI is in failed status")),
-        _ => {}
-    }
-    if phase(vmi) == "Running" { Ok(()) } else { Err(Refusal::bad_request("VMI is not running")) }
 }
 
 #[cfg(test)]

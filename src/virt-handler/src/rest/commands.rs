@@ -151,12 +151,55 @@ pub(super) async fn filesystems(Extract(state): Extract<State>, Path(name): Name
 pub(super) async fn screenshot(Extract(state): Extract<State>, Path(name): Name) -> Result<Response, Refused> {
     let (_, launcher, request) = subject(&state, &name).await?;
     let picture = query(launcher.get_screenshot(&request)).await.map_err(|error| failed(&error))?;
-    Ok(([(header::CONTENT_TYPE, picture.mime)], picture.data).into_response())
+    if picture.mime == "image/png" {
+        return Ok(([(header::CONTENT_TYPE, picture.mime)], picture.data).into_response());
+    }
+    // Older hypervisors give a pixmap; clients were promised a PNG (spec/api.md §3.2).
+    let png = png_of_pixmap(&picture.data);
+    let png = png
+        .ok_or_else(|| Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("the hypervisor's picture ({}) cannot be read", picture.mime)))?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
+}
+
+/// A portable pixmap (P6, 8 bits a sample) as PNG; nothing for what is none.
+fn png_of_pixmap(pixmap: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = pixmap;
+    let mut fields = Vec::new();
+    while fields.len() < 4 {
+        let start = rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        let (_, tail) = rest.split_at(start);
+        let end = tail.iter().position(u8::is_ascii_whitespace)?;
+        let (field, tail) = tail.split_at(end);
+        fields.push(std::str::from_utf8(field).ok()?);
+        rest = tail;
+    }
+    let [kind, width, height, depth] = fields.as_slice() else { return None };
+    let (width, height): (u32, u32) = (width.parse().ok()?, height.parse().ok()?);
+    // One white space ends the header.
+    let samples = rest.get(1..)?;
+    if *kind != "P6" || *depth != "255" {
+        return None;
+    }
+    let mut image = Vec::new();
+    let mut encoder = png::Encoder::new(&mut image, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header().ok()?.write_image_data(samples).ok()?;
+    Some(image)
 }
 
 #[cfg(test)]
 mod unit {
     use super::*;
+
+    #[test]
+    fn a_pixmap_becomes_a_png() {
+        let image = png_of_pixmap(b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\x06").unwrap();
+        assert!(image.starts_with(b"\x89PNG\r\n\x1a\n"));
+        for bad in [b"P5\n1 1\n255\n\0".as_slice(), b"P6\n2 2\n255\n\0".as_slice(), b"GIF89a".as_slice(), b"".as_slice()] {
+            assert_eq!(png_of_pixmap(bad), None);
+        }
+    }
 
     #[test]
     fn durations_of_go() {

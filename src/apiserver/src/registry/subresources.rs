@@ -38,7 +38,8 @@ fn is_routed(call: &Call) -> bool {
             _ => false,
         };
     }
-    let subresource = builtin::catalog::entry_of(call.gr()).and_then(|entry| entry.subresources.iter().find(|sub| sub.name == call.subresource));
+    let subresource =
+        builtin::catalog::entry_of(call.gr()).and_then(|entry| entry.subresources.iter().find(|sub| sub.name == call.subresource));
     // One that does not exist is not found, whatever the method.
     subresource.is_none_or(|sub| sub.verbs.contains(&verb))
 }

@@ -5,6 +5,16 @@
 //! validation), [`store`] (one revisioned map, whose encoded objects every watcher shares). What is served is data:
 //! [`resource::Registry`] holds the built-in resources and those of CustomResourceDefinitions ([`crd`]).
 //!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use ferrovirt_apiserver::{auth::UserInfo, env::Env, http::ApiServer, net::Unreachable};
+//! let server = ApiServer::builder(Env::system(1, Arc::new(Unreachable))).build()?;
+//! let client = kube::Client::new(server.client_service_as(UserInfo::admin()), "default");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! More in the examples: `in_process`, `custom_resources`, `virtual_time`, and `apiserver` with TLS and a kubeconfig.
+//!
 //! Guarantees: no wall clock (timestamps come from [`env::Now`], waiting from tokio), no unseeded randomness, no lock
 //! held over an `await`, no threads and no real I/O unless a data directory or a listener is configured.
 

@@ -283,7 +283,7 @@ where
     let found = core.resources.lookup(&request.group, &request.version, &request.resource);
     let Some(info) = found.filter(|info| scope_fits(info, &request)) else { return not_served(&request) };
     if request.verb.is_empty() {
-        return Err(ApiError::method_not_supported(&info.gr, ""));
+        return Err(if info.is_custom() { ApiError::method_not_supported(&info.gr, "") } else { subresources::not_allowed() });
     }
     let accepted = accepted?;
     let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT + 1).collect()).await {

@@ -234,3 +234,22 @@ async fn what_a_stateful_set_or_a_job_is_made_for_stays() {
     );
     assert!(message.contains("\"RestartPolicy\":\"OnFailure\",\"TerminationGracePeriodSeconds\":30"), "{message}");
 }
+
+#[rstest]
+#[case(Method::POST, "/api/v1/namespaces/default/configmaps/x", 405)]
+#[case(Method::PATCH, "/api/v1/namespaces/default/configmaps", 405)]
+#[case(Method::POST, "/api/v1/nodes/x/status", 405)]
+#[case(Method::GET, "/api/v1/namespaces/default/pods/x/eviction", 405)]
+#[case(Method::OPTIONS, "/api/v1/namespaces/default/pods", 405)]
+#[case(Method::GET, "/api/v1/namespaces/default/pods/x/nothing", 404)]
+#[case(Method::PATCH, "/apis/example.dev/v1/namespaces/default/gears", 400)]
+#[tokio::test(start_paused = true)]
+async fn methods_that_a_path_does_not_have(#[case] method: Method, #[case] path: &str, #[case] expected: u16) {
+    let s = setup();
+    assert_eq!(s.post(CRDS, gears(json!({}))).await.0, 201);
+    let (status, answer) = s.send(method, path, "application/merge-patch+json", "{}").await;
+    assert_eq!(status, expected, "{answer}");
+    if status == 405 {
+        assert_eq!(answer["message"], "the server does not allow this method on the requested resource");
+    }
+}

@@ -11,6 +11,7 @@ pub async fn serve(mut call: Call) -> Result<(Output, Vec<String>), (ApiError, V
         return watch::watch(call).map_err(|error| (error, warnings));
     }
     let result = match call.subresource.as_str() {
+        _ if !is_routed(&call) => Err(not_allowed()),
         "" => object(&mut call).await,
         "status" if call.has_status() => status(&mut call).await,
         "scale" => scale::serve(&mut call).await,
@@ -22,6 +23,25 @@ pub async fn serve(mut call: Call) -> Result<(Output, Vec<String>), (ApiError, V
         Ok(output) => Ok((output, warnings)),
         Err(error) => Err((error, warnings)),
     }
+}
+
+/// Whether a built-in resource has the method at this path; custom ones take what comes and say what is missing.
+fn is_routed(call: &Call) -> bool {
+    if call.info.is_custom() {
+        return true;
+    }
+    let verb = call.verb.as_str();
+    if call.subresource.is_empty() {
+        return match verb {
+            "create" | "deletecollection" | "list" => call.name.is_empty(),
+            "get" | "update" | "patch" | "delete" => !call.name.is_empty(),
+            _ => false,
+        };
+    }
+    let subresource =
+        builtin::catalog::entry_of(call.gr()).and_then(|entry| entry.subresources.iter().find(|sub| sub.name == call.subresource));
+    // One that does not exist is not found, whatever the method.
+    subresource.is_none_or(|sub| sub.verbs.contains(&verb))
 }
 
 async fn object(call: &mut Call) -> Result<Output, ApiError> {
@@ -43,8 +63,8 @@ async fn object(call: &mut Call) -> Result<Output, ApiError> {
     }
 }
 
-/// 405 of a resource that lacks the verb altogether.
-fn not_allowed() -> ApiError {
+/// 405 of a path that lacks the method altogether.
+pub fn not_allowed() -> ApiError {
     let mut error = ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
     error.details = Some(StatusDetails::default());
     error

@@ -340,7 +340,7 @@ impl Inner {
                 self.stimulate(name, Stimulus::IoError)?;
             }
             GuestEvent::ReleasesDevice { alias } => {
-                crate::domain::remove_device(Arc::make_mut(&mut machine.live), alias);
+                crate::devices::remove_device(Arc::make_mut(&mut machine.live), alias);
                 self.announce(name, &EventKind::DeviceRemoved { alias: alias.clone() });
             }
             GuestEvent::ProcessExits => {

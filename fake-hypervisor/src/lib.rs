@@ -14,6 +14,7 @@ mod agent;
 mod backend;
 mod console;
 mod control;
+mod devices;
 mod domain;
 mod guest;
 mod host;

@@ -42,7 +42,7 @@ pub enum EventKind {
         /// How it ended.
         outcome: JobOutcome,
     },
-    /// The connection was lost and is back; events in between are lost.
+    /// The connection was lost and is back; events in between are lost. Of every domain that is there, or was there before.
     Reconnected,
 }
 

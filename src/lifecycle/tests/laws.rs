@@ -160,10 +160,17 @@ fn golden_trace(#[case] start: Record, #[case] stimuli: &[Stimulus], #[case] exp
 #[case(running(), Stimulus::Create { paused: false }, 55, "Requested operation is not valid: domain is already running")]
 #[case(off(), Stimulus::Destroy, 55, "Requested operation is not valid: domain is not running")]
 #[case(off(), Stimulus::Reset, 55, "Requested operation is not valid: domain is not running")]
-#[case(paused(), Stimulus::Reboot, 55, "Requested operation is not valid: domain is not running")]
+#[case(off(), Stimulus::Reboot, 55, "Requested operation is not valid: domain is not running")]
 fn refusal(#[case] record: Record, #[case] stimulus: Stimulus, #[case] code: i32, #[case] text: &str) {
     let error = apply(Presence::Present(record), stimulus).expect_err("refused");
     assert_eq!((error.code.0, error.to_string().as_str()), (code, text));
+}
+
+#[rstest]
+#[case(Stimulus::Reboot)]
+#[case(Stimulus::Reset)]
+fn a_halted_guest_hears_of_it_later(#[case] stimulus: Stimulus) {
+    assert_eq!(apply(Presence::Present(paused()), stimulus), Ok(Outcome::Delivered));
 }
 
 #[test]

@@ -216,7 +216,7 @@ impl GuestScript {
                 AGENT => self.agent = agent(value)?,
                 SERIAL => self.serial = Some(value.clone()),
                 PORTS => {
-                    self.ports = ports::parse(value).ok_or_else(|| wrong(PORTS, value, "a list such as 22=SSH-2.0-OpenSSH_9.8,7=echo"))?
+                    self.ports = ports::parse(value).ok_or_else(|| wrong(PORTS, value, "a list such as 22=SSH-2.0-OpenSSH_9.8,7=echo"))?;
                 }
                 START_FAILS => self.start_fails = failures(START_FAILS, value)?,
                 START_ERROR => self.start_error.clone_from(value),
@@ -344,6 +344,7 @@ mod tests {
         ]));
         let seconds = Duration::from_secs;
         let expected = GuestScript {
+            ports: ports::usual(),
             boot_time: seconds(2),
             ignores_shutdown: Failures::First(2),
             shutdown_time: seconds(3),

@@ -57,7 +57,7 @@ fn admit(object: &Value, config: &ClusterConfig, requester: &Requester) -> bool 
         old: None,
         requester,
     };
-    let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time::default();
+    let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
     let mutated = answered(|known| {
         let mut seeds = Seeds { uuid: &mut || "0f3c7c4e-6a56-4a3f-9d8f-0d5b8a1f7c11".to_owned(), now: now.clone() };
         review::mutate(&request(object), config, known, &mut seeds)

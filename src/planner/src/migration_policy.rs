@@ -110,7 +110,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
-    fn policy(name: &str, spec: Value) -> MigrationPolicy {
+    fn policy(name: &str, spec: &Value) -> MigrationPolicy {
         serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
     }
 
@@ -121,11 +121,11 @@ mod tests {
     #[test]
     fn the_most_specific_policy_governs() {
         let policies = [
-            policy("b", json!({"selectors": {"namespaceSelector": {"team": "a"}}})),
-            policy("a", json!({"selectors": {"namespaceSelector": {"team": "a"}}})),
-            policy("c", json!({"selectors": {"virtualMachineInstanceSelector": {"app": "web"}}})),
-            policy("d", json!({"selectors": {"virtualMachineInstanceSelector": {"app": "db"}, "namespaceSelector": {"team": "a"}}})),
-            policy("e", json!({})),
+            policy("b", &json!({"selectors": {"namespaceSelector": {"team": "a"}}})),
+            policy("a", &json!({"selectors": {"namespaceSelector": {"team": "a"}}})),
+            policy("c", &json!({"selectors": {"virtualMachineInstanceSelector": {"app": "web"}}})),
+            policy("d", &json!({"selectors": {"virtualMachineInstanceSelector": {"app": "db"}, "namespaceSelector": {"team": "a"}}})),
+            policy("e", &json!({})),
         ];
         let name = |vmi: Option<&BTreeMap<String, String>>, namespace: &[(&str, &str)]| {
             select(&policies, vmi, &labels(namespace)).and_then(|p| p.metadata.name.clone())
@@ -140,7 +140,7 @@ mod tests {
     fn a_policy_is_laid_over_the_clusters_settings() {
         let cluster: MigrationConfiguration = serde_json::from_value(json!({"maxDowntimeMs": 900, "progressTimeout": 7})).unwrap();
         let spec =
-            policy("p", json!({"allowPostCopy": true, "maxDowntimeMs": 5, "experimental": {"stallDetector": {"stallMargin": 9}}})).spec;
+            policy("p", &json!({"allowPostCopy": true, "maxDowntimeMs": 5, "experimental": {"stallDetector": {"stallMargin": 9}}})).spec;
         let merged = settings(cluster, Some(&spec));
         assert_eq!((merged.max_downtime_ms, merged.progress_timeout), (Some(5), Some(7)));
         assert_eq!(merged.allow_workload_disruption, Some(true));

@@ -374,7 +374,7 @@ mod tests {
     #[tokio::test]
     async fn datagrams_keep_their_borders() {
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpNet.dial_datagrams(&server.local_addr().unwrap().to_string()).await.unwrap();
+        let mut client = TcpNet::default().dial_datagrams(&server.local_addr().unwrap().to_string()).await.unwrap();
         client.write_all(b"one").await.unwrap();
         let mut buffer = [0; 16];
         let (count, from) = server.recv_from(&mut buffer).await.unwrap();

@@ -71,7 +71,8 @@ struct Version {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Resource {
-    resource: String,
+    #[serde(rename = "resource")]
+    plural: String,
     #[serde(default)]
     response_kind: ResponseKind,
     scope: String,
@@ -94,10 +95,10 @@ pub(crate) async fn resources(client: &Client) -> Answer<Vec<ApiResource>> {
         for Group { metadata: Metadata { name: group }, versions } in document.items {
             for Version { version, resources } in versions {
                 for entry in resources {
-                    found.entry((group.clone(), entry.resource.clone())).or_insert_with(|| ApiResource {
+                    found.entry((group.clone(), entry.plural.clone())).or_insert_with(|| ApiResource {
                         group: group.clone(),
                         version: version.clone(),
-                        plural: entry.resource,
+                        plural: entry.plural,
                         kind: entry.response_kind.kind,
                         namespaced: entry.scope == "Namespaced",
                         verbs: entry.verbs,

@@ -58,7 +58,7 @@ pub(crate) async fn serve(cx: &Context, wanted: &Attributes, mut request: Reques
     tokio::spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
-                carry(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await, guest, shutdown).await
+                carry(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await, guest, shutdown).await;
             }
             Err(error) => tracing::debug!(%error, "the client did not upgrade"),
         }

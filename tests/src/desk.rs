@@ -49,7 +49,7 @@ impl Shown {
         let found = |text: &Vec<u8>| String::from_utf8_lossy(text).get(from..).and_then(|rest| rest.find(wanted)).is_some();
         let mut changes = self.0.subscribe();
         let seen = tokio::time::timeout(PATIENCE, changes.wait_for(found)).await;
-        let seen = seen.map(|seen| seen.is_ok()).unwrap_or_default();
+        let seen = seen.is_ok_and(|seen| seen.is_ok());
         let text = self.text();
         anyhow::ensure!(seen, "no {wanted:?} in {:?}", text.get(from..));
         let at = text.get(from..).and_then(|rest| rest.find(wanted)).context("it was just there")?;

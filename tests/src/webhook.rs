@@ -66,8 +66,11 @@ impl Webhook {
             port,
             console_server_port: 8186,
             subresources_only: false,
-            certificates: FOLDERS[0].to_owned(),
-            handler_certificates: FOLDERS[1].to_owned(),
+            tls_cert_file: format!("{}/tls.crt", FOLDERS[0]),
+            tls_key_file: format!("{}/tls.key", FOLDERS[0]),
+            handler_cert_file: format!("{}/tls.crt", FOLDERS[1]),
+            handler_key_file: format!("{}/tls.key", FOLDERS[1]),
+            ca_configmap_name: "kubevirt-ca".to_owned(),
             v: 2,
         };
         tokio::spawn(virt_api::run(args, deps));

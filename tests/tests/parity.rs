@@ -1,5 +1,7 @@
 //! The measured cases: what this project makes of them is what KubeVirt makes of them.
 
+#![allow(clippy::unwrap_used, reason = "tests may assume")]
+
 use ferrovirt_tests::parity::compare::Tally;
 use ferrovirt_tests::parity::{Case, pack, render, schema};
 

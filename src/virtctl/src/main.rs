@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let deps = Deps {
         connect: Arc::new(FromKubeconfig),
         host: Arc::new(LocalHost),
-        net: Arc::new(runtime::TcpNet),
+        net: Arc::new(runtime::TcpNet::default()),
         clock: runtime::Clock::system(),
         entropy: runtime::Entropy::system(),
         out: Output::new(std::io::stdout()),

@@ -1,5 +1,7 @@
 //! A connection to a cluster: plain JSON over HTTP, and streams.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -199,7 +201,8 @@ fn segment(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a String does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

@@ -96,7 +96,7 @@ async fn run(args: Args) -> Result<()> {
     let cluster = Cluster::start(Options { nodes: 1, ..Options::real(1) }).await?;
     let authority = CertificateAuthority::new("measurement", Duration::from_hours(1), cluster.clock())?;
     let port = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
-    let webhook = Webhook::start(&cluster, Arc::new(TcpNet), port, &authority)?;
+    let webhook = Webhook::start(&cluster, Arc::new(TcpNet::default()), port, &authority)?;
     let mut first = webhook.connect(&authority).await?;
     let questions = Arc::new(questions(&mut first).await?);
     let (connections, each) = (args.connections.max(1), args.reviews / args.connections.max(1));

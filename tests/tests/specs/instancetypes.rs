@@ -103,7 +103,10 @@ async fn pinned(world: &mut SpecWorld, name: String, generation: u64, instancety
     let vm = world.until(VM, &name, &format!("a revision {start}…"), PATIENCE, |vm| at(vm, pointer).starts_with(&start)).await?;
     let revision = world.get("ControllerRevision", at(vm.as_ref(), pointer)).await?;
     let label = &revision["metadata"]["labels"]["instancetype.kubevirt.io/object-generation"];
-    anyhow::ensure!(*label == generation.to_string() && revision["data"]["metadata"]["name"] == *instancetype, "{revision}");
+    anyhow::ensure!(
+        label.as_str().and_then(|label| label.parse().ok()) == Some(generation) && revision["data"]["metadata"]["name"] == *instancetype,
+        "{revision}"
+    );
     anyhow::ensure!(revision["metadata"]["ownerReferences"][0]["name"] == *name, "{}", revision["metadata"]);
     Ok(())
 }

@@ -273,8 +273,8 @@ async fn pod_gone(world: &mut SpecWorld, name: String) -> Done {
     world.until_pod(&name, "no pod", |pod| pod.is_none()).await.map(drop)
 }
 
-#[when(regex = r#"^virt-controller records that (a|the) migration of the VMI "([^"]+)" (began|ended)$"#)]
-async fn migration_recorded(world: &mut SpecWorld, _which: String, name: String, what: String) -> Done {
+#[when(regex = r#"^virt-controller records that (?:a|the) migration of the VMI "([^"]+)" (began|ended)$"#)]
+async fn migration_recorded(world: &mut SpecWorld, name: String, what: String) -> Done {
     // Whole seconds, as the API has them.
     let now = world.cluster()?.clock().now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let field = if what == "began" { "startTimestamp" } else { "endTimestamp" };

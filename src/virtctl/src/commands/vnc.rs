@@ -8,11 +8,12 @@ use serde_json::json;
 use std::time::Duration;
 
 /// How long a viewer may take to connect.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `vnc`.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
+#[allow(clippy::struct_field_names, reason = "flags are named as upstream's")]
 pub struct Vnc {
     #[command(subcommand)]
     command: Option<VncCommand>,

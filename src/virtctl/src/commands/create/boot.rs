@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 /// Volumes, disks with a boot order, and dataVolumeTemplates.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_field_names, reason = "the specification's names")]
 pub(super) struct Volumes {
     pub(super) volumes: Vec<Value>,
     pub(super) disks: Vec<Value>,

@@ -13,6 +13,7 @@ pub(super) const DISK: &str = "cloudinitdisk";
 /// What the first start of a guest sets up.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "First start")]
+#[allow(clippy::struct_field_names, reason = "flags are named as upstream's")]
 pub(super) struct CloudInit {
     /// User of the guest
     #[arg(long)]

@@ -69,6 +69,7 @@ fn sorted(value: Value) -> Value {
 }
 
 impl Create {
+    #[allow(clippy::unused_async, reason = "every command is")]
     pub(crate) async fn run(self, flags: &ConnectionArgs, deps: &Deps) -> Result<()> {
         let around = Around { namespace: flags.namespace.as_deref(), deps };
         let manifest = match self.command {

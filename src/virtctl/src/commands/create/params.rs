@@ -64,7 +64,7 @@ impl Params {
     /// A quantity, checked.
     pub(super) fn size(&self) -> Result<Option<String>> {
         match self.get("size") {
-            Some(text) if !is_quantity(text) => Err(self.error(format!("failed to parse param \"size\": {}", QUANTITY))),
+            Some(text) if !is_quantity(text) => Err(self.error(format!("failed to parse param \"size\": {QUANTITY}"))),
             size => Ok(size.map(str::to_owned)),
         }
     }

@@ -167,7 +167,7 @@ impl Session {
     /// Opens a stream.
     ///
     /// # Errors
-    /// What the server says instead of switching protocols, with its status: see [`refusal`].
+    /// What the server says instead of switching protocols, with its status: the text of a Status, else the body.
     pub async fn open(&self, path: &str, entropy: &Entropy) -> Result<Stream> {
         let mut nonce = [0_u8; 16];
         for half in nonce.chunks_mut(8) {

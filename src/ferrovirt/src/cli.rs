@@ -76,7 +76,7 @@ pub struct Up {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// How long a guest takes to boot, unless its annotations say otherwise (`500ms`, `20s`, `2m`).
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = runtime::process::duration)]
     pub guest_boot_time: Duration,
     /// Run the components and every launcher as processes of their own instead of in this one.
     #[arg(long)]
@@ -127,21 +127,6 @@ pub struct Apiserver {
     pub data_dir: Option<PathBuf>,
 }
 
-/// A duration as people write it: a number with `ms`, `s`, `m` or `h`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: f64 = number.parse().map_err(|_| format!("{text:?} is not a duration such as 500ms, 20s or 2m"))?;
-    let seconds = match unit {
-        "ms" => number / 1000.0,
-        "s" => number,
-        "m" => number * 60.0,
-        "h" => number * 3600.0,
-        _ => return Err(format!("{text:?} needs a unit: ms, s, m or h")),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text:?} is out of range"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,13 +135,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_need_a_unit() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        assert!(duration("20").unwrap_err().contains("needs a unit"));
-        assert!(duration("soon").unwrap_err().contains("not a duration"));
     }
 }

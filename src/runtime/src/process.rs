@@ -119,13 +119,18 @@ async fn from_file(path: &Path) -> Result<kube::Config, kube::config::Kubeconfig
 }
 
 /// The log level that `-v N` means: upstream's 2 is the usual amount.
-pub fn level(verbosity: u8) -> &'static str {
+fn level(verbosity: u8) -> &'static str {
     match verbosity {
         0 | 1 => "warn",
         2 | 3 => "info",
         4 | 5 => "debug",
         _ => "trace",
     }
+}
+
+/// Writes what happens to standard error, from now on, as much of it as the verbosity of the command line asks for.
+pub fn log(verbosity: u8) {
+    tracing_subscriber::fmt().with_env_filter(level(verbosity)).with_writer(io::stderr).init();
 }
 
 /// A duration as Go's flags take it: `15s`, `1m30s`, `500ms`.

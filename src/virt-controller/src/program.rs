@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use runtime::process::{Failure, Options, level};
+use runtime::process::{Failure, Options, log};
 
 use crate::{Args, run};
 
@@ -24,7 +24,7 @@ impl Program {
     /// # Errors
     /// It cannot start, or it lost its lease.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        tracing_subscriber::fmt().with_env_filter(level(self.args.v)).with_writer(std::io::stderr).init();
+        log(self.args.v);
         run(self.args, self.process.deps().await?).await?;
         Ok(ExitCode::SUCCESS)
     }

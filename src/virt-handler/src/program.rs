@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use launcher_rpc::grpc::SocketDirectory;
-use runtime::process::{Failure, Options, level};
+use runtime::process::{Failure, Options, log};
 
 use crate::{Args, AwaitedDevices, Error, Host, run};
 
@@ -30,7 +30,7 @@ impl Program {
     /// It cannot start.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         let Self { args, process } = self;
-        tracing_subscriber::fmt().with_env_filter(level(args.v)).with_writer(std::io::stderr).init();
+        log(args.v);
         let deps = process.deps().await?;
         let given = Some(args.hostname_override.clone()).filter(|name| !name.is_empty());
         let node = given.or_else(|| deps.node_name.clone()).ok_or(Error::NoNode)?;

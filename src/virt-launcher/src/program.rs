@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use fake_hypervisor::{FakeHypervisor, GuestScript, Host};
 use hypervisor::Hypervisor;
-use runtime::process::{Failure, Options, interrupted, level};
+use runtime::process::{Failure, Options, interrupted, log};
 
 use crate::{Args, Deps, HostFacts, Rendezvous, run};
 
@@ -62,7 +62,7 @@ impl Program {
     /// It cannot start.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         let Self { args, process } = self;
-        tracing_subscriber::fmt().with_env_filter(level(args.verbosity())).with_writer(std::io::stderr).init();
+        log(args.verbosity());
         let share = process.path(&args.kubevirt_share_dir);
         let devices = process.path(convert::paths::PRIVATE).join(&args.uid);
         let sockets = share.join("sockets");

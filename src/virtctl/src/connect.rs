@@ -165,22 +165,7 @@ pub(crate) fn seconds(text: &str) -> Option<std::time::Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(std::time::Duration::from_secs(seconds));
     }
-    let mut total = 0_u64;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (number, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let (unit, tail) = tail.split_at(tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len()));
-        let factor = match unit {
-            "h" => 3_600_000,
-            "m" => 60_000,
-            "s" => 1000,
-            "ms" => 1,
-            _ => return None,
-        };
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
-        rest = tail;
-    }
-    (!text.is_empty()).then(|| std::time::Duration::from_millis(total))
+    runtime::process::duration(text).ok()
 }
 
 #[async_trait]

@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
 use runtime::Entropy;
+use runtime::process::chain;
 use serde_json::Value;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -104,7 +105,7 @@ impl Session {
             request = request.header(header::CONTENT_TYPE, kind);
         }
         let request = request.body(Body::from(body)).map_err(|error| Error::new(error.to_string()))?;
-        let response = self.client.send(request).await.map_err(|error| Error::new(unreachable(&error)))?;
+        let response = self.client.send(request).await.map_err(|error| Error::new(chain(&error)))?;
         let status = response.status();
         let body = response.into_body().collect().await.map_err(|error| Error::new(error.to_string()))?.to_bytes();
         if status.is_success() { Ok(body) } else { Err(Error::answered(status.as_u16(), message(status, &body))) }
@@ -182,7 +183,7 @@ impl Session {
             .body(Body::empty())
             .map_err(|error| Error::new(error.to_string()))?;
         let cannot = |error: &dyn std::fmt::Display| Error::new(format!("Can't connect to websocket: {error}"));
-        let response = self.client.send(request).await.map_err(|error| cannot(&unreachable(&error)))?;
+        let response = self.client.send(request).await.map_err(|error| cannot(&chain(&error)))?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
@@ -206,20 +207,6 @@ fn segment(name: &str) -> String {
         }
     }
     encoded
-}
-
-/// Why no answer came, down to its cause.
-fn unreachable(error: &kube::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// What a failed request says: the message of a Status, else the body, else what client-go says in place of one.

@@ -17,8 +17,13 @@ use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// How long anything may take before it is given up.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 #[derive(Parser)]
 #[command(about = "Measures ferrovirt up")]
@@ -43,46 +48,44 @@ struct Args {
 /// A `ferrovirt up` that ends with this value.
 struct Up {
     child: Child,
+    /// What it prints: open as long as it runs.
+    output: Lines<BufReader<ChildStdout>>,
     kubeconfig: PathBuf,
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        // A measurement's child: whether it can still be killed changes nothing.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Up {
     fn start(folder: &Path, nodes: u16) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("ferrovirt");
         let kubeconfig = folder.join("kubeconfig");
-        let child = Command::new(&program)
+        let mut child = Command::new(&program)
             .args(["up", "--listen", "127.0.0.1:0", "--nodes", &nodes.to_string(), "--kubeconfig"])
             .arg(&kubeconfig)
-            .stdout(std::process::Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        Ok(Self { child, kubeconfig })
+        let output = BufReader::new(child.stdout.take().context("its output is not piped")?).lines();
+        Ok(Self { child, output, kubeconfig })
     }
 
-    /// A client, as soon as the kubeconfig is there.
-    async fn client(&self) -> Result<Client> {
-        let patience = Instant::now() + Duration::from_mins(1);
-        while !self.kubeconfig.exists() {
-            if Instant::now() > patience {
-                bail!("no kubeconfig after 60 s");
+    /// A client, as soon as the program says that it is ready.
+    async fn client(&mut self) -> Result<Client> {
+        let ready = async {
+            while let Some(line) = self.output.next_line().await? {
+                if line.starts_with("ready after") {
+                    return Ok(());
+                }
             }
-            tokio::time::sleep(Duration::from_micros(500)).await;
-        }
+            bail!("ferrovirt ended before it was ready")
+        };
+        tokio::time::timeout(PATIENCE, ready).await.context("ferrovirt is not ready")??;
         let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(&self.kubeconfig)?, &KubeConfigOptions::default()).await?;
         Ok(Client::try_from(config)?)
     }
 
     /// A memory figure of the process in MiB: `VmRSS` now, `VmHWM` at its peak.
     fn memory(&self, what: &str) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().context("it has ended")?))?;
         let line = status.lines().find(|line| line.starts_with(what)).with_context(|| format!("no {what}"))?;
         let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).context("no number")?;
         Ok(kib / 1024)
@@ -100,7 +103,7 @@ fn main() -> Result<()> {
 async fn outside(args: &Args) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let began = Instant::now();
-    let up = Up::start(folder.path(), args.nodes)?;
+    let mut up = Up::start(folder.path(), args.nodes)?;
     let client = up.client().await?;
     let vms = wait::api(&client, "VirtualMachine", Some("default"));
     create(&vms, "first").await?;
@@ -129,7 +132,7 @@ async fn outside(args: &Args) -> Result<()> {
         .await;
     created?;
     let accepted = began.elapsed();
-    running.await??;
+    tokio::time::timeout(PATIENCE, running).await.context("not all VMs run: have the nodes room for them?")???;
     println!(
         "{} VMs: all accepted after {:.1} s, all Running after {:.1} s; peak RSS {} MiB",
         args.vms,

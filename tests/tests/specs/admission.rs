@@ -24,6 +24,15 @@ async fn sound_accepted(world: &mut SpecWorld, kind: String) -> Done {
     world.not_refused()
 }
 
+/// How the last answer differs from the refusal that a row expects.
+fn misjudged(world: &SpecWorld, change: &str, code: &str, message: &str) -> Option<String> {
+    match world.last_refusal() {
+        Some(refusal) if refusal.code.to_string() == code && refusal.message.contains(message) => None,
+        Some(refusal) => Some(format!("{change}: refused with {} and {:?}", refusal.code, refusal.message)),
+        None => Some(format!("{change}: accepted")),
+    }
+}
+
 /// Rows: the change as a JSON merge patch, the code, a part of the message.
 #[then(expr = "these changes to a sound {word} are refused:")]
 async fn changes_refused(world: &mut SpecWorld, kind: String, step: &Step) -> Done {
@@ -31,11 +40,7 @@ async fn changes_refused(world: &mut SpecWorld, kind: String, step: &Step) -> Do
     for row in rows(step).into_iter().skip(1) {
         let [change, code, message] = row.as_slice() else { bail!("a row has a change, a code and a message: {row:?}") };
         world.attempt_dry(&sound(&kind, change)?).await?;
-        match world.last_refusal() {
-            Some(refusal) if refusal.code.to_string() == *code && refusal.message.contains(message.as_str()) => {}
-            Some(refusal) => wrong.push(format!("{change}: refused with {} and {:?}", refusal.code, refusal.message)),
-            None => wrong.push(format!("{change}: accepted")),
-        }
+        wrong.extend(misjudged(world, change, code, message));
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -63,11 +68,7 @@ async fn installation_changes_refused(world: &mut SpecWorld, step: &Step) -> Don
     for row in rows(step).into_iter().skip(1) {
         let [change, code, message] = row.as_slice() else { bail!("a row has a change, a code and a message: {row:?}") };
         world.attempt_raw("PATCH", path, "application/merge-patch+json", change.clone().into_bytes()).await?;
-        match world.last_refusal() {
-            Some(refusal) if refusal.code.to_string() == *code && refusal.message.contains(message.as_str()) => {}
-            Some(refusal) => wrong.push(format!("{change}: refused with {} and {:?}", refusal.code, refusal.message)),
-            None => wrong.push(format!("{change}: accepted")),
-        }
+        wrong.extend(misjudged(world, change, code, message));
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

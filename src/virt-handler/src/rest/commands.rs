@@ -91,28 +91,7 @@ pub(super) async fn freeze(Extract(state): Extract<State>, Path(name): Name, bod
 fn seconds(value: &Value) -> Option<i32> {
     match value {
         Value::Number(nanoseconds) => i32::try_from(nanoseconds.as_i64()? / 1_000_000_000).ok(),
-        Value::String(text) => {
-            let mut total = 0.0;
-            let mut rest = text.as_str();
-            while !rest.is_empty() {
-                let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-                let (number, tail) = rest.split_at(digits);
-                let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-                let (unit, tail) = tail.split_at(unit);
-                let factor = match unit {
-                    "h" => 3600.0,
-                    "m" => 60.0,
-                    "s" => 1.0,
-                    "ms" => 1e-3,
-                    "us" | "µs" => 1e-6,
-                    "ns" => 1e-9,
-                    _ => return None,
-                };
-                total += number.parse::<f64>().ok()? * factor;
-                rest = tail;
-            }
-            (total <= f64::from(i32::MAX)).then_some(total as i32)
-        }
+        Value::String(text) => i32::try_from(runtime::process::duration(text).ok()?.as_secs()).ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }

@@ -70,7 +70,7 @@ fn system(what: &'static str) -> impl Fn(Errno) -> MonitorError {
 impl Monitor {
     /// Runs `launcher` with this process's own `arguments`, until it and what it left behind have ended.
     pub fn run(self, mut launcher: Command, arguments: impl Iterator<Item = OsString>) -> ExitCode {
-        tracing_subscriber::fmt().with_env_filter(runtime::process::level(self.args.verbosity())).with_writer(io::stderr).init();
+        runtime::process::log(self.args.verbosity());
         // What only the monitor obeys.
         launcher.args(arguments.filter(|argument| argument != "--keep-after-failure"));
         match self.watch(launcher) {

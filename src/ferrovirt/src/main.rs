@@ -11,6 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use virt_launcher::monitor::Monitor;
 
+/// A quarter of the time of starting many VMs went into the system's allocator, and a tenth of the memory into its gaps.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let Cli { log, program } = Cli::parse();
     let command = match program {

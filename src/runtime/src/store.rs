@@ -89,7 +89,7 @@ struct Index<K> {
 
 impl<K> Default for Store<K>
 where
-    K: Resource<DynamicType = ()>,
+    K: Resource<DynamicType = ()> + Clone,
 {
     fn default() -> Self {
         Self::new()
@@ -108,7 +108,7 @@ fn version(metadata: &ObjectMeta) -> Option<u64> {
 
 impl<K> Store<K>
 where
-    K: Resource<DynamicType = ()>,
+    K: Resource<DynamicType = ()> + Clone,
 {
     /// An empty store that waits for its first list.
     pub fn new() -> Self {
@@ -285,7 +285,8 @@ where
             project(&mut object);
         }
         let key = ObjectKey::of(object.meta());
-        let new = Arc::new(object);
+        // Decoding and trimming leave room at the end of every list, which is most of a pod's memory: a clone has none.
+        let new = Arc::new(object.clone());
         let old = {
             let mut state = self.state();
             let outdated = state.objects.get(&key).is_some_and(|known| {

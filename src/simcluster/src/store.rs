@@ -110,9 +110,11 @@ impl<K: Object> Store<K> {
         }
     }
 
-    fn put(&self, object: K) {
+    fn put(&self, mut object: K) {
         let key = Key::of(&object);
-        let object = Arc::new(object);
+        object.metadata_mut().managed_fields = None;
+        // Decoding leaves room at the end of every list, which for pods is most of their memory: a clone has none.
+        let object = Arc::new(object.clone());
         let old = lock(&self.items).insert(key.clone(), object.clone());
         let same = old.as_ref().is_some_and(|old| old.metadata().resource_version == object.metadata().resource_version);
         if !same {

@@ -138,7 +138,7 @@ pub(crate) fn told(failure: &Failed) -> Option<PlanError> {
 
 fn record<K>(store: &Store<K>, value: &Value)
 where
-    K: kube::Resource<DynamicType = ()> + DeserializeOwned,
+    K: kube::Resource<DynamicType = ()> + DeserializeOwned + Clone,
 {
     match serde_json::from_value(value.clone()) {
         Ok(object) => store.record_write(object),

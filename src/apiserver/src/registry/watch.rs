@@ -179,7 +179,7 @@ impl Lines {
 
     async fn push(&mut self, kind: EventKind, stored: &Arc<Stored>) {
         if self.call.accepted.shape == Shape::Plain && self.call.is_verbatim(stored) {
-            self.pending.push_back(stored.line(kind));
+            self.pending.extend(stored.line(kind));
         } else {
             self.push_value(kind, self.call.read(stored)).await;
         }

@@ -25,6 +25,15 @@ impl EventKind {
             Self::Deleted => "DELETED",
         }
     }
+
+    /// How a line of a watch begins, up to the object.
+    pub(super) fn opening(self) -> &'static [u8] {
+        match self {
+            Self::Added => br#"{"type":"ADDED","object":"#,
+            Self::Modified => br#"{"type":"MODIFIED","object":"#,
+            Self::Deleted => br#"{"type":"DELETED","object":"#,
+        }
+    }
 }
 
 /// One change.

@@ -34,7 +34,7 @@ fn the_type_comes_first_and_can_be_left_out() {
     assert!(text.starts_with(r#"{"kind":"ConfigMap","apiVersion":"v1","data""#), "{text}");
     let untyped: Value = serde_json::from_slice(&[b"{", stored.untyped()].concat()).unwrap();
     assert_eq!(untyped, json!({"data": {"a": "b"}, "metadata": {"name": "a", "resourceVersion": "2"}}));
-    let line: Value = serde_json::from_slice(&stored.line(EventKind::Added)).unwrap();
+    let line: Value = serde_json::from_slice(&stored.line(EventKind::Added).concat()).unwrap();
     assert_eq!(line, json!({"type": "ADDED", "object": stored.value()}));
     let only_type = store.commit(key("x", "b"), Expect::Any, Some(json!({"kind": "K"}))).unwrap();
     assert_eq!(only_type.value()["kind"], "K");

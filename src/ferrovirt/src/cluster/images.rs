@@ -200,7 +200,7 @@ async fn launcher_image(around: Surroundings, container: ContainerContext) -> i3
             return 2;
         }
     };
-    around.launchers.run(&args, &container, &around.clock).await
+    around.launchers.run(args, container, &around.clock).await
 }
 
 /// Any other image: it waits for its end. The tool that proves a container disk's image can be pulled is done at once.

@@ -99,34 +99,36 @@ impl Launchers {
     }
 
     /// Runs virt-launcher in a pod until its domain ended; the exit code.
-    pub(super) async fn run(&self, args: &Args, container: &ContainerContext, clock: &Clock) -> i32 {
+    pub(super) async fn run(&self, args: Args, container: ContainerContext, clock: &Clock) -> i32 {
         if self.state().broken {
             container.log.print("the launcher cannot start: a fault that was asked for");
             return 1;
         }
-        let pod = uid(&container.pod).to_owned();
-        let annotations = container.pod.metadata.annotations.clone().unwrap_or_default();
+        // What is not needed for as long as the guest runs is not kept for as long.
+        let ContainerContext { pod, pod_ip, node, term, log, .. } = container;
+        let annotations = pod.metadata.annotations.clone().unwrap_or_default();
+        let pod = uid(&pod).to_owned();
         let hypervisor = FakeHypervisor::annotated(self.host.clone(), self.guests.clone(), &annotations);
         let key = (args.namespace.clone(), args.name.clone());
         {
             let mut state = self.state();
             state.hypervisors.insert(key.clone(), (pod.clone(), hypervisor.clone()));
-            state.addresses.insert(container.pod_ip.clone(), (hypervisor.clone(), format!("{}_{}", args.namespace, args.name)));
+            state.addresses.insert(pod_ip.clone(), (hypervisor.clone(), format!("{}_{}", args.namespace, args.name)));
         }
         // Also when the kubelet kills the process: then this future is dropped, and the guest with it.
-        let _forget = Forget { launchers: self.clone(), key, pod: pod.clone(), address: container.pod_ip.clone() };
+        let _forget = Forget { launchers: self.clone(), key, pod: pod.clone(), address: pod_ip.clone() };
         let facts = HostFacts::simulated(self.host.capabilities.clone(), true);
         let deps = Deps {
             hypervisor: Arc::new(hypervisor),
             convert: facts.conversion(),
             clock: clock.clone(),
-            rendezvous: Rendezvous::Local(self.directory(&container.node).pod(&pod, vec![container.pod_ip.clone()])),
-            stop: container.term.clone(),
+            rendezvous: Rendezvous::Local(self.directory(&node).pod(&pod, vec![pod_ip.clone()])),
+            stop: term,
         };
-        match virt_launcher::run(args, deps).await {
+        match virt_launcher::run(&args, deps).await {
             Ok(exit) => i32::from(exit.code()),
             Err(error) => {
-                container.log.print(&error.to_string());
+                log.print(&error.to_string());
                 2
             }
         }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Container, Node, Pod, PodAffinityTerm, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Node, Pod, PodAffinityTerm, PodSpec, Volume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::labels::Labels;
 use crate::quantity::{self, Amounts, amounts};
@@ -46,6 +47,11 @@ pub(crate) fn pod_requests(spec: &PodSpec) -> Amounts {
     total
 }
 
+/// Whether a volume is a claim, or makes one.
+fn is_claimed(volume: &Volume) -> bool {
+    volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
+}
+
 impl PodInfo {
     pub(crate) fn new(pod: &Arc<Pod>) -> Self {
         let meta = &pod.metadata;
@@ -68,6 +74,24 @@ impl PodInfo {
             ports,
             controller: meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.clone()),
         }
+    }
+
+    /// A pod that has its node: of the object only what others are placed by is kept.
+    pub(crate) fn placed(pod: &Arc<Pod>) -> Self {
+        let info = Self::new(pod);
+        let spec = pod.spec.as_ref().map(|spec| PodSpec {
+            affinity: spec.affinity.clone(),
+            node_name: spec.node_name.clone(),
+            volumes: spec
+                .volumes
+                .iter()
+                .flatten()
+                .any(is_claimed)
+                .then(|| spec.volumes.iter().flatten().filter(|volume| is_claimed(volume)).cloned().collect()),
+            ..PodSpec::default()
+        });
+        let metadata = ObjectMeta { deletion_timestamp: pod.metadata.deletion_timestamp.clone(), ..ObjectMeta::default() };
+        Self { pod: Arc::new(Pod { metadata, spec, status: None }), ..info }
     }
 
     pub(crate) fn spec(&self) -> Option<&PodSpec> {

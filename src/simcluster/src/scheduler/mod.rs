@@ -168,7 +168,7 @@ impl Scheduler {
             // The requests of a bound pod do not change; status updates need no recount.
             let known = state.placed.get(key).is_some_and(|placed| placed == node);
             if !known || pod.metadata.deletion_timestamp.is_some() {
-                state.place(node, Arc::new(PodInfo::new(pod)));
+                state.place(node, Arc::new(PodInfo::placed(pod)));
             }
             return;
         }

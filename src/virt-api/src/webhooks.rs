@@ -3,13 +3,13 @@
 use crate::answer::{self, Answer};
 use crate::context::Context;
 use crate::review::{self, Review, Verdict};
-use admission::review::{self as review_request, Known, Need, Stop};
+use admission::review::{self as review_request, Known, Need, Stop, Trial};
 use admission::{Denial, EvictionAnswer, Seeds};
 use api::v1::VirtualMachineInstance;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::{Api, Client};
@@ -72,6 +72,13 @@ async fn judge(cx: &Context, direction: Direction, review: &Review) -> Result<Ve
     let requester = review.request.requester();
     let question = review.request.question(&requester);
     let mut known = Known::default();
+    if direction == Direction::Validate {
+        for trial in admission::review::trials(&question) {
+            if let Err(refusal) = attempt(cx, &trial).await {
+                known.refused(trial.kind, refusal);
+            }
+        }
+    }
     for _ in 0..MOST_LOOKUPS {
         let decided = match direction {
             Direction::Mutate => {
@@ -132,6 +139,19 @@ pub(crate) async fn look_up(cx: &Context, need: &Need) -> Result<Vec<Value>, Den
         // The kind is not installed: then there are no such objects.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         Err(error) => Err(Denial::with_code(500, error.to_string())),
+    }
+}
+
+/// Asks the API server to create an object, in a dry run; else its words.
+async fn attempt(cx: &Context, trial: &Trial) -> Result<(), String> {
+    let object: DynamicObject = serde_json::from_value(trial.object.clone()).map_err(|error| error.to_string())?;
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", trial.kind));
+    let api: Api<DynamicObject> = Api::namespaced_with(cx.deps.client.clone(), &trial.namespace, &resource);
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    match api.create(&params, &object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) => Err(status.message.clone()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use cucumber::gherkin::Step;
-use cucumber::{then, when};
+use cucumber::{given, then, when};
 use ferrovirt_tests::manifest;
 use ferrovirt_tests::world::SpecWorld;
 use serde_json::{Value, json};
@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use crate::objects::{rows, text};
 
 type Done = Result<()>;
+
+/// The installation, to be changed in a dry run.
+const INSTALLATION_DRY: &str = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt?dryRun=All";
 
 fn sound(kind: &str, change: &str) -> Result<Value> {
     let mut object = manifest::sound(kind).with_context(|| format!("there is no sound {kind}"))?;
@@ -63,12 +66,71 @@ async fn changes_accepted(world: &mut SpecWorld, kind: String, step: &Step) -> D
 /// Rows: the change as a JSON merge patch, the code, a part of the message.
 #[then("these changes to the installation are refused:")]
 async fn installation_changes_refused(world: &mut SpecWorld, step: &Step) -> Done {
-    let path = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt?dryRun=All";
     let mut wrong = Vec::new();
     for row in rows(step).into_iter().skip(1) {
         let [change, code, message] = row.as_slice() else { bail!("a row has a change, a code and a message: {row:?}") };
-        world.attempt_raw("PATCH", path, "application/merge-patch+json", change.clone().into_bytes()).await?;
+        world.attempt_raw("PATCH", INSTALLATION_DRY, "application/merge-patch+json", change.clone().into_bytes()).await?;
         wrong.extend(misjudged(world, change, code, message));
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Rows: the change as a JSON merge patch.
+#[then("these changes to the installation are accepted:")]
+async fn installation_changes_accepted(world: &mut SpecWorld, step: &Step) -> Done {
+    let mut wrong = Vec::new();
+    for change in rows(step).into_iter().skip(1).flatten() {
+        world.attempt_raw("PATCH", INSTALLATION_DRY, "application/merge-patch+json", change.clone().into_bytes()).await?;
+        if let Some(refusal) = world.last_refusal() {
+            wrong.push(format!("{change}: refused with {} and {:?}", refusal.code, refusal.message));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Gates are read from the KubeVirt resource; whoever follows it has seen the change when its own requests were answered.
+#[given(expr = "the feature gate {word} is on")]
+async fn gate_on(world: &mut SpecWorld, gate: String) -> Done {
+    let path = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt";
+    let patch = json!({"spec": {"configuration": {"developerConfiguration": {"featureGates": [gate]}}}});
+    world.attempt_raw("PATCH", path, "application/merge-patch+json", patch.to_string().into_bytes()).await?;
+    world.not_refused()?;
+    // Time passes once all who have something to do have done it: among them those who follow the resource.
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    Ok(())
+}
+
+#[then(expr = "a sound {word} with {} comes with the warning {string}")]
+async fn warns(world: &mut SpecWorld, kind: String, change: String, warning: String) -> Done {
+    let warnings = world.warnings(&sound(&kind, &change)?).await?;
+    ensure!(warnings.iter().any(|given| given.contains(&warning)), "the warnings are {warnings:?}");
+    Ok(())
+}
+
+#[then(expr = "a sound {word} comes without a warning")]
+async fn does_not_warn(world: &mut SpecWorld, kind: String) -> Done {
+    let warnings = world.warnings(&sound(&kind, "{}")?).await?;
+    ensure!(warnings.is_empty(), "the warnings are {warnings:?}");
+    Ok(())
+}
+
+/// Rows: the pod's spec as JSON, and a part of the refusal's message, or nothing.
+#[then("launcher pods are judged so:")]
+async fn launcher_pods(world: &mut SpecWorld, step: &Step) -> Done {
+    let mut wrong = Vec::new();
+    for row in rows(step).into_iter().skip(1) {
+        let [spec, message] = row.as_slice() else { bail!("a row has a spec and a message: {row:?}") };
+        let spec: Value = serde_json::from_str(spec)?;
+        let labels = json!({"kubevirt.io": "virt-launcher"});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "virt-launcher-a", "labels": labels}, "spec": spec});
+        world.attempt_create(&pod, "?dryRun=All").await?;
+        match (world.last_refusal(), message.is_empty()) {
+            (None, true) => {}
+            (Some(refusal), false) if refusal.message.contains(message.as_str()) => {}
+            (judged, _) => wrong.push(format!("{spec}: {judged:?}")),
+        }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

@@ -20,11 +20,12 @@ use super::mutate::forgiving;
 use super::{Known, Request, Stop, is_going, namespace_of};
 use crate::instancetype::{self, Resolved};
 use crate::{
-    KubeVirtWorkloads, Operation, RestoreLookups, VmReview, validate_backup_create, validate_backup_tracker_create, validate_clone,
-    validate_export_create, validate_export_update, validate_instancetype, validate_kubevirt_create, validate_kubevirt_delete,
-    validate_kubevirt_update, validate_migration_create, validate_migration_policy, validate_migration_update, validate_plugin_create,
-    validate_pool, validate_preference, validate_preset, validate_replicaset, validate_restore_create, validate_restore_update,
-    validate_snapshot_create, validate_snapshot_update, validate_vm, validate_vm_status, validate_vmi_create, validate_vmi_update,
+    KubeVirtWorkloads, Operation, PlacementRefusals, RestoreLookups, VmReview, validate_backup_create, validate_backup_tracker_create,
+    validate_clone, validate_export_create, validate_export_update, validate_instancetype, validate_kubevirt_create,
+    validate_kubevirt_delete, validate_kubevirt_update, validate_migration_create, validate_migration_policy, validate_migration_update,
+    validate_plugin, validate_pool, validate_preference, validate_preset, validate_replicaset, validate_restore_create,
+    validate_restore_update, validate_snapshot_create, validate_snapshot_update, validate_vm, validate_vm_status, validate_vmi_create,
+    validate_vmi_update,
 };
 
 /// Judges an object. Warnings for the client are returned.
@@ -81,7 +82,7 @@ pub fn validate(request: &Request<'_>, config: &ClusterConfig, known: &Known) ->
         }
         "Plugin" => {
             let plugin: Plugin = request.decode()?;
-            quiet(validate_plugin_create(&plugin.spec, request.operation, config))
+            quiet(validate_plugin(&plugin.spec, request.operation, config))
         }
         "KubeVirt" => kubevirt(request, known),
         _ => storage(request, config, known),
@@ -167,7 +168,8 @@ fn kubevirt(request: &Request<'_>, known: &Known) -> Result<Vec<String>, Stop> {
             let new: KubeVirt = request.decode()?;
             request.check_form()?;
             if let Some(old) = request.decode_old::<KubeVirt>()? {
-                return Ok(validate_kubevirt_update(&new, &old)?);
+                let refused = PlacementRefusals { infra: known.refusal("Deployment"), workloads: known.refusal("DaemonSet") };
+                return Ok(validate_kubevirt_update(&new, &old, refused)?);
             }
         }
         Operation::Delete => {

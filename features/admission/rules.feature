@@ -175,7 +175,7 @@ Feature: The rules users meet most
       | {"spec": {"certificateRotateStrategy": {"selfSigned": {"ca": {"duration": "1d"}}}}} | 400 | time: unknown unit "d" in duration "1d" |
       | {"spec": {"configuration": {"tlsConfiguration": {"minTLSVersion": "VersionTLS12", "ciphers": ["ROT13"]}}}} | 422 | ROT13 is not a valid cipher |
       | {"spec": {"infra": {"nodePlacement": {"nodeSelector": {"no key": "x"}}}}} | 422 | Deployment.apps "placement-validation-webhook" is invalid: spec.template.spec.nodeSelector |
-      | {"spec": {"workloads": {"nodePlacement": {"tolerations": [{"key": "no key", "operator": "Exists"}]}}}} | 422 | DaemonSet.apps "placement-validation-webhook" is invalid: spec.template.spec.tolerations[0].key |
+      | {"spec": {"workloads": {"nodePlacement": {"nodeSelector": {"kubernetes.io/os": "no value"}}}}} | 422 | DaemonSet.apps "placement-validation-webhook" is invalid: spec.template.spec.nodeSelector |
     And these changes to the installation are accepted:
       | change |
       | {"spec": {"infra": {"replicas": 2, "nodePlacement": {"nodeSelector": {"kubernetes.io/os": "linux"}}}}} |

@@ -231,6 +231,19 @@ impl SpecWorld {
         self.attempt(request.body(body)?).await
     }
 
+    /// What an object of any of KubeVirt's kinds would be stored as.
+    pub async fn admitted(&mut self, manifest: &Value) -> Result<Value> {
+        let path = format!("{}?dryRun=All", collection(manifest)?);
+        let request = http::Request::post(path).header("Content-Type", "application/json").body(serde_json::to_vec(manifest)?)?;
+        Ok(serde_json::from_str(&self.client()?.request_text(request).await?)?)
+    }
+
+    /// Judges a merge patch of an object of any of KubeVirt's kinds, without storing it; a refusal is noted.
+    pub async fn attempt_change(&mut self, manifest: &Value, name: &str, patch: &str) -> Result<()> {
+        let path = format!("{}/{name}?dryRun=All", collection(manifest)?);
+        self.attempt_raw("PATCH", &path, "application/merge-patch+json", patch.as_bytes().to_vec()).await
+    }
+
     /// The warnings that come with the creation of an object of any of KubeVirt's kinds; it is not stored.
     pub async fn warnings(&mut self, manifest: &Value) -> Result<Vec<String>> {
         let path = format!("{}?dryRun=All", collection(manifest)?);

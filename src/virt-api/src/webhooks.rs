@@ -9,6 +9,7 @@ use api::v1::VirtualMachineInstance;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -33,7 +34,7 @@ enum Direction {
 fn direction(path: &str) -> Option<Direction> {
     match path {
         "/pod-eviction-validate" => Some(Direction::Evict),
-        "/migration-mutate-create" | "/vm-clone-mutate-create" => Some(Direction::Mutate),
+        "/migration-mutate-create" | "/vm-clone-mutate-create" | "/virt-launcher-pod-mutate" => Some(Direction::Mutate),
         path if path.starts_with("/apis") || path.matches('/').count() != 1 => None,
         path if path.ends_with("-mutate") => Some(Direction::Mutate),
         path if path.contains("-validate") => Some(Direction::Validate),
@@ -71,6 +72,9 @@ async fn judge(cx: &Context, direction: Direction, review: &Review) -> Result<Ve
     let config = cx.config();
     let requester = review.request.requester();
     let question = review.request.question(&requester);
+    if (direction, question.kind) == (Direction::Mutate, "Pod") {
+        return Ok(Verdict::Mutated(launcher_pod(cx, &question).await, Vec::new()));
+    }
     let mut known = Known::default();
     if direction == Direction::Validate {
         for trial in admission::review::trials(&question) {
@@ -103,6 +107,26 @@ async fn judge(cx: &Context, direction: Direction, review: &Review) -> Result<Ve
         }
     }
     Err(Denial::with_code(500, "the review needs more look-ups than any rule has"))
+}
+
+/// A launcher pod with the daemons it lacks (MPO1); `None` where it stays as it is, for whatever reason: a pod is never refused.
+async fn launcher_pod(cx: &Context, question: &review_request::Request<'_>) -> Option<Value> {
+    let config = cx.config();
+    if !config.gate("ContainerPathVolumes") {
+        return None;
+    }
+    let mut object = question.object.clone();
+    let pod: Pod = serde_json::from_value(object.clone()).ok()?;
+    let owners = pod.metadata.owner_references.iter().flatten();
+    let owner = owners.into_iter().find(|owner| owner.kind == "VirtualMachineInstance" && owner.api_version == "kubevirt.io/v1")?;
+    let vmi = cx.find_vmi(question.namespace, &owner.name).await.ok()??;
+    let daemons = convert::pod::container_path_daemons(&vmi, &pod, &config);
+    let containers = object.pointer_mut("/spec/containers")?.as_array_mut()?;
+    if daemons.is_empty() {
+        return None;
+    }
+    containers.extend(daemons.iter().map(|daemon| json!(daemon)));
+    Some(object)
 }
 
 /// Carries an eviction's verdict out: an instance that can leave its node is marked, and the pod stays until it has left (PE9).

@@ -20,12 +20,12 @@ use super::mutate::forgiving;
 use super::{Known, Request, Stop, is_going, namespace_of};
 use crate::instancetype::{self, Resolved};
 use crate::{
-    KubeVirtWorkloads, Operation, PlacementRefusals, RestoreLookups, VmReview, validate_backup_create, validate_backup_tracker_create,
-    validate_clone, validate_export_create, validate_export_update, validate_instancetype, validate_kubevirt_create,
-    validate_kubevirt_delete, validate_kubevirt_update, validate_migration_create, validate_migration_policy, validate_migration_update,
-    validate_plugin, validate_pool, validate_preference, validate_preset, validate_replicaset, validate_restore_create,
-    validate_restore_update, validate_snapshot_create, validate_snapshot_update, validate_vm, validate_vm_status, validate_vmi_create,
-    validate_vmi_update,
+    CauseKind, Denial, KubeVirtWorkloads, Operation, PlacementRefusals, RestoreLookups, VmReview, validate_backup_create,
+    validate_backup_tracker_create, validate_clone, validate_export_create, validate_export_update, validate_instancetype,
+    validate_kubevirt_create, validate_kubevirt_delete, validate_kubevirt_update, validate_migration_create, validate_migration_policy,
+    validate_migration_update, validate_plugin, validate_pool, validate_preference, validate_preset, validate_replicaset,
+    validate_restore_create, validate_restore_update, validate_snapshot_create, validate_snapshot_update, validate_vm, validate_vm_status,
+    validate_vmi_create, validate_vmi_update,
 };
 
 /// Judges an object. Warnings for the client are returned.
@@ -33,7 +33,7 @@ use crate::{
 /// # Errors
 /// The request is refused, or an object must be looked up first.
 pub fn validate(request: &Request<'_>, config: &ClusterConfig, known: &Known) -> Result<Vec<String>, Stop> {
-    let quiet = |outcome: Result<(), crate::Denial>| outcome.map(|()| Vec::new()).map_err(Stop::from);
+    let quiet = |outcome: Result<(), Denial>| outcome.map(|()| Vec::new()).map_err(Stop::from);
     let update = request.operation == Operation::Update;
     if request.subresource == "status" {
         return status(request, config, known);
@@ -55,9 +55,17 @@ pub fn validate(request: &Request<'_>, config: &ClusterConfig, known: &Known) ->
         }
         "VirtualMachinePool" => {
             request.check_form()?;
+            if absent(request.object, "/spec/virtualMachineTemplate") {
+                return Err(Denial::cause(CauseKind::Required, "spec.template", NO_TEMPLATE).into());
+            }
+            if absent(request.object, "/spec/virtualMachineTemplate/spec/template") {
+                let field = "spec.virtualMachineTemplate.spec.template";
+                return Err(Denial::cause(CauseKind::Required, field, NO_TEMPLATE).into());
+            }
             let pool: VirtualMachinePool = request.decode()?;
-            let old: Option<VirtualMachinePool> = request.decode_old()?;
-            quiet(validate_pool(&pool, old.as_ref(), request.operation, request.requester, config))
+            let old = request.decode_old::<VirtualMachinePool>();
+            let unread = unread(&old, "Could not fetch old vmpool");
+            quiet(validate_pool(&pool, old.ok().flatten().as_ref(), request.operation, request.requester, config).and(unread))
         }
         "VirtualMachineInstancePreset" => {
             request.check_form()?;
@@ -104,7 +112,9 @@ fn with_vm(
     judge: impl Fn(&VmReview<'_>) -> Result<Vec<String>, Stop>,
 ) -> Result<Vec<String>, Stop> {
     let vm: VirtualMachine = request.decode()?;
-    let old: Option<VirtualMachine> = request.decode_old()?;
+    let old = request.decode_old::<VirtualMachine>();
+    let unread = unread(&old, if request.subresource == "status" { "Could not fetch old vm" } else { "Could not fetch old VM" });
+    let old = old.ok().flatten();
     let status = vm.status.clone().unwrap_or_default();
     let mut vmi: Option<VirtualMachineInstance> = None;
     if !status.volume_requests.is_empty() && status.ready == Some(true) {
@@ -115,7 +125,7 @@ fn with_vm(
         instancetype: forgiving(instancetype::instancetype(&vm, namespace, known))?,
         preference: forgiving(instancetype::preference(&vm, namespace, known))?,
     };
-    judge(&VmReview {
+    let warnings = judge(&VmReview {
         vm: &vm,
         resolved: &resolved,
         old: old.as_ref(),
@@ -124,7 +134,25 @@ fn with_vm(
         namespace: namespace_of(request),
         requester: request.requester,
         config,
-    })
+    })?;
+    unread?;
+    Ok(warnings)
+}
+
+/// VM1, PO1: a template that is not there at all.
+const NO_TEMPLATE: &str = "missing virtual machine template.";
+
+/// Whether nothing is set at a JSON pointer.
+fn absent(object: &Value, pointer: &str) -> bool {
+    object.pointer(pointer).is_none_or(Value::is_null)
+}
+
+/// VM23, VM24, PO10: the object before cannot be read. What is wrong with the new one is told first.
+fn unread<T>(old: &Result<Option<T>, Stop>, message: &str) -> Result<(), Denial> {
+    match old {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Denial::cause(CauseKind::UnexpectedServerResponse, "", message)),
+    }
 }
 
 /// SW1, SW2.

@@ -5,9 +5,10 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValu
 use cel::parser::Parser;
 
 use super::functions::{self, Misfit};
+use super::nesting::{self, Unfit};
 use super::types::{self, Naming, Type};
 
-/// Deepest nesting of an expression.
+/// Deepest nesting the parser takes; brackets are counted before, see [`nesting`].
 const DEEPEST: u16 = 90;
 /// Characters of an expression, at most.
 const LONGEST: usize = 10_000;
@@ -38,6 +39,17 @@ impl Environment {
         let size = source.chars().count();
         if size > LONGEST {
             return Err(format!("ERROR: <input>:-1:0: expression code point size exceeds limit: size: {size}, limit {LONGEST}"));
+        }
+        match nesting::check(source) {
+            Ok(()) => {}
+            Err(Unfit::Nested) => return Err(format!("ERROR: <input>:-1:0: expression recursion limit exceeded: {}", nesting::DEEPEST)),
+            Err(Unfit::OpenBracket(close)) => {
+                return Err(located(source, source.len(), &format!("Syntax error: mismatched input '<EOF>' expecting '{close}'")));
+            }
+            Err(Unfit::OpenText(at)) => {
+                let rest = source.get(at..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+                return Err(located(source, at, &format!("Syntax error: token recognition error at: '{rest}'")));
+            }
         }
         let expr = parse(source)?;
         let mut checker = Checker { env: self, source, scope: Vec::new(), problems: Vec::new() };

@@ -1,6 +1,6 @@
 //! Plugins (spec/admission.md §11.3): their expressions compile and give what they must.
 //!
-//! Flow: an expression is parsed, and its type inferred ([`check`]) from the types of what it may name ([`types`]) and of the
+//! Flow: an expression that is not nested too deeply ([`nesting`]) is parsed, and its type inferred ([`check`]) from the types of what it may name ([`types`]) and of the
 //! functions it may call ([`functions`]). Nothing is evaluated: what an expression works on exists on the node only.
 //!
 //! Conditions and mutations of domains see Go's names (`vmi.Spec.Domain`, `domainSpec.Devices`), conditions of node hooks those of
@@ -8,6 +8,7 @@
 
 mod check;
 mod functions;
+mod nesting;
 mod types;
 
 #[cfg(test)]

@@ -134,3 +134,22 @@ fn an_expression_that_is_too_long_is_not_read() {
     let why = condition(&"!".repeat(20_000)).unwrap_err();
     assert!(why.ends_with("expression code point size exceeds limit: size: 20000, limit 10000"), "{why}");
 }
+
+/// On the stack of a thread, in a debug build.
+#[rstest]
+#[case("(", ")")]
+#[case("[1].all(x, ", ")")]
+#[case("[1].map(x, ", ")")]
+#[case("vmi.Name == '' ? '' : ", "")]
+#[case("size([", "])")]
+#[case("{'a': ", "}")]
+#[case("Domain{Title: ", "}")]
+fn expressions_are_nested_as_deep_as_there_is_stack(#[case] open: &str, #[case] close: &str) {
+    for count in [3, 15, 31, 60, 3000] {
+        let expression = format!("{}''{}", open.repeat(count), close.repeat(count));
+        assert!(condition(&expression).is_err(), "{expression}");
+        assert!(condition(&open.repeat(count)).is_err(), "{expression}");
+    }
+    let why = condition(&open.repeat(60)).unwrap_err();
+    assert!(why.ends_with("expression recursion limit exceeded: 32"), "{why}");
+}

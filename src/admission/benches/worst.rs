@@ -53,7 +53,7 @@ fn largest() -> Vec<(&'static str, Value)> {
 }
 
 fn main() {
-    let rounds = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(2000);
+    let rounds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(2000);
     let gates: Vec<&str> = api::config::gates::all().map(|(name, _)| name).collect();
     let kubevirt = json!({"spec": {"configuration": {"developerConfiguration": {"featureGates": gates}}}});
     let open = ClusterConfig::from_kubevirt(serde_json::from_value(kubevirt).ok().as_ref());

@@ -155,7 +155,7 @@ impl Checker<'_> {
             },
             Expr::Ident(name) => match self.find(name) {
                 Some(of) => of,
-                None if TYPE_NAMES.contains(&name.as_str()) || self.object(name).is_some() => Type::Type,
+                None if TYPE_NAMES.contains(&name.as_str()) || self.object(name).is_some() => Type::Meta,
                 None => {
                     let message = self.undeclared(name);
                     self.problem(name, message)
@@ -188,7 +188,7 @@ impl Checker<'_> {
             && self.find(name.split('.').next().unwrap_or_default()).is_none()
             && self.object(&name).is_some()
         {
-            return Type::Type;
+            return Type::Meta;
         }
         let field = &select.field;
         let found = match self.infer(&select.operand) {
@@ -296,7 +296,7 @@ impl Checker<'_> {
             (operators::EQUALS | operators::NOT_EQUALS, [a, b]) => holds(a.fits(b), Type::Bool),
             (operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS, [a, b]) => {
                 let numbers = self.env.compares_numbers && a.is_number() && b.is_number();
-                let ordered = |of: &Type| !matches!(of, Type::Null | Type::Type | Type::List(_) | Type::Map(_) | Type::Object(_));
+                let ordered = |of: &Type| !matches!(of, Type::Null | Type::Meta | Type::List(_) | Type::Map(_) | Type::Object(_));
                 holds(numbers || a.fits(b) && ordered(a) && ordered(b), Type::Bool)
             }
             (operators::IN, [element, container]) => match container {

@@ -135,7 +135,7 @@ fn result(letter: char, receiver: Option<&Type>) -> Type {
         'r' => Type::Duration,
         'L' => Type::list(Type::Int),
         'S' => Type::list(Type::String),
-        'T' => Type::Type,
+        'T' => Type::Meta,
         '=' => receiver.cloned().unwrap_or(Type::Dyn),
         _ => Type::Dyn,
     }

@@ -19,7 +19,7 @@ pub(super) enum Type {
     Timestamp,
     Duration,
     /// A type as a value.
-    Type,
+    Meta,
     List(Box<Type>),
     /// A map and the type of its values; keys are strings or of no known type.
     Map(Box<Type>),
@@ -40,7 +40,7 @@ impl fmt::Display for Type {
             Self::Bytes => "bytes",
             Self::Timestamp => "google.protobuf.Timestamp",
             Self::Duration => "google.protobuf.Duration",
-            Self::Type => "type(dyn)",
+            Self::Meta => "type(dyn)",
             Self::List(element) => return write!(f, "list({element})"),
             Self::Map(value) => return write!(f, "map(string, {value})"),
             Self::Object(name) => name,
@@ -62,8 +62,9 @@ impl Type {
     /// Whether a value of this type may stand where one of the other is expected.
     pub(super) fn fits(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Dyn, _) | (_, Self::Dyn) => true,
-            (Self::Null, Self::Object(_) | Self::Timestamp | Self::Duration)
+            (Self::Dyn, _)
+            | (_, Self::Dyn)
+            | (Self::Null, Self::Object(_) | Self::Timestamp | Self::Duration)
             | (Self::Object(_) | Self::Timestamp | Self::Duration, Self::Null) => true,
             (Self::List(a), Self::List(b)) | (Self::Map(a), Self::Map(b)) => a.fits(b),
             (a, b) => a == b,

@@ -117,3 +117,31 @@ async fn containers(world: &mut SpecWorld, step: &Step, vmi: String, name: Strin
     }
     Ok(())
 }
+
+async fn creates_as_virt_api(world: &mut SpecWorld, kind: &str, query: &str) -> Done {
+    let labels = json!({"app": "a"});
+    let workload = json!({
+        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "tried"},
+        "spec": {"selector": {"matchLabels": labels}, "template": {
+            "metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "registry.example/web"}]},
+        }},
+    });
+    let path = format!("/apis/apps/v1/namespaces/kubevirt/{}s{query}", kind.to_lowercase());
+    world.impersonate("system:serviceaccount:kubevirt:kubevirt-apiserver");
+    let asked = world.attempt_raw("POST", &path, "application/json", serde_json::to_vec(&workload)?).await;
+    world.be_admin();
+    asked
+}
+
+#[then(regex = r"^virt-api may create a (\w+) in a dry run$")]
+async fn may_try(world: &mut SpecWorld, kind: String) -> Done {
+    creates_as_virt_api(world, &kind, "?dryRun=All").await?;
+    world.not_refused()
+}
+
+#[then(regex = r"^virt-api may not create a (\w+)$")]
+async fn may_not_store(world: &mut SpecWorld, kind: String) -> Done {
+    creates_as_virt_api(world, &kind, "").await?;
+    ensure!(world.refusal()?.code == 403, "{:?}", world.refusal()?);
+    Ok(())
+}

@@ -20,7 +20,7 @@ use super::mutate::forgiving;
 use super::{Known, Request, Stop, is_going, namespace_of};
 use crate::instancetype::{self, Resolved};
 use crate::{
-    CauseKind, Denial, KubeVirtWorkloads, Operation, PlacementRefusals, RestoreLookups, VmReview, validate_backup_create,
+    CauseKind, Denial, KubeVirtWorkloads, Operation, PlacementRefusals, PoolReview, RestoreLookups, VmReview, validate_backup_create,
     validate_backup_tracker_create, validate_clone, validate_export_create, validate_export_update, validate_instancetype,
     validate_kubevirt_create, validate_kubevirt_delete, validate_kubevirt_update, validate_migration_create, validate_migration_policy,
     validate_migration_update, validate_plugin, validate_pool, validate_preference, validate_preset, validate_replicaset,
@@ -65,7 +65,15 @@ pub fn validate(request: &Request<'_>, config: &ClusterConfig, known: &Known) ->
             let pool: VirtualMachinePool = request.decode()?;
             let old = request.decode_old::<VirtualMachinePool>();
             let unread = unread(&old, "Could not fetch old vmpool");
-            quiet(validate_pool(&pool, old.ok().flatten().as_ref(), request.operation, request.requester, config).and(unread))
+            let review = PoolReview {
+                pool: &pool,
+                selector: (!absent(request.object, "/spec/selector")).then_some(&pool.spec.selector),
+                old: old.as_ref().ok().and_then(Option::as_ref),
+                operation: request.operation,
+                requester: request.requester,
+                config,
+            };
+            quiet(validate_pool(&review).and(unread))
         }
         "VirtualMachineInstancePreset" => {
             request.check_form()?;

@@ -18,6 +18,7 @@ kind!(
 );
 
 /// Virtual machine backup spec.
+// CE4-CE6 of spec/admission.md §16.3; of its source, CE7-CE10.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = serde_json::json!([{"rule": "self == oldSelf", "message": "spec is immutable after creation"}, {"rule": "has(self.pvcName) && self.pvcName != \"\"", "message": "pvcName is required"}, {"rule": "!has(self.mode) || self.mode != 'Pull' || (has(self.tokenSecretRef) && self.tokenSecretRef != \"\")", "message": "tokenSecretRef is required when mode is Pull"}])))]
@@ -86,6 +87,7 @@ pub struct BackupVolumeInfo {
 }
 
 /// Virtual machine backup tracker spec.
+// CE11 of spec/admission.md §16.3; of its source, CE12-CE14.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = serde_json::json!([{"rule": "self == oldSelf", "message": "spec is immutable after creation"}])))]

@@ -19,8 +19,10 @@ use api::plugin::v1alpha1::{DomainHook, PluginSpec};
 
 use self::check::Environment;
 use self::types::{Naming, Type};
-use crate::{Causes, Denial, Operation, text};
+use crate::{CauseKind, Causes, Denial, Operation, text};
 
+/// Characters of all expressions of a plugin together, at most: to compile them is what takes time in a review.
+const LONGEST_TOGETHER: usize = 40_000;
 /// The type of a libvirt domain.
 const DOMAIN: &str = "libvirtxml.Domain";
 
@@ -50,6 +52,11 @@ pub fn validate_plugin(spec: &PluginSpec, operation: Operation, config: &Cluster
     if operation == Operation::Create && !config.gate("Plugins") {
         return Err(Denial::bad_request("Plugins feature gate is not enabled"));
     }
+    let length = length(spec);
+    if length > LONGEST_TOGETHER {
+        let message = format!("the expressions of a plugin must have no more than {LONGEST_TOGETHER} characters together, not {length}");
+        return Err(Denial { code: 0, ..Denial::cause(CauseKind::Invalid, "spec", message) });
+    }
     let mut causes = Causes::default();
     judge("spec.condition", spec.condition.as_deref(), condition, &mut causes);
     for (i, hook) in spec.domain_hooks.iter().enumerate() {
@@ -68,6 +75,13 @@ pub fn validate_plugin(spec: &PluginSpec, operation: Operation, config: &Cluster
     denial.message = denial.causes.first().map(|c| c.message.clone()).unwrap_or_default();
     denial.code = 0;
     Err(denial)
+}
+
+/// How long all expressions are together.
+fn length(spec: &PluginSpec) -> usize {
+    let hooks = spec.domain_hooks.iter().flat_map(|hook| [hook.cel.as_ref().map(|cel| &cel.expression), hook.condition.as_ref()]);
+    let all = hooks.chain(spec.node_hooks.iter().map(|hook| hook.condition.as_ref())).chain([spec.condition.as_ref()]);
+    all.flatten().map(String::len).sum()
 }
 
 /// An expression that is there must pass.

@@ -135,6 +135,15 @@ fn an_expression_that_is_too_long_is_not_read() {
     assert!(why.ends_with("expression code point size exceeds limit: size: 20000, limit 10000"), "{why}");
 }
 
+#[test]
+fn many_expressions_are_not_read_either() {
+    let hook = json!({"socket": "s", "permittedHooks": ["PreVMStart"], "condition": format!("true{}", " || true".repeat(1000))});
+    let spec = serde_json::from_value(json!({"nodeHooks": vec![hook; 5]})).unwrap();
+    let denial = validate_plugin(&spec, Operation::Update, &crate::tests::cluster(&["Plugins"], json!({}))).unwrap_err();
+    assert_eq!(denial.message, "the expressions of a plugin must have no more than 40000 characters together, not 40020");
+    assert_eq!((denial.code, denial.causes[0].field.as_str()), (0, "spec"));
+}
+
 /// On the stack of a thread, in a debug build.
 #[rstest]
 #[case("(", ")")]

@@ -174,3 +174,10 @@ Feature: The rules users meet most
       | {"spec": {"certificateRotateStrategy": {"selfSigned": {"ca": {"duration": "1h", "renewBefore": "2h"}}}}} | 422 | CA RenewBefore cannot exceed Duration |
       | {"spec": {"certificateRotateStrategy": {"selfSigned": {"ca": {"duration": "1d"}}}}} | 400 | time: unknown unit "d" in duration "1d" |
       | {"spec": {"configuration": {"tlsConfiguration": {"minTLSVersion": "VersionTLS12", "ciphers": ["ROT13"]}}}} | 422 | ROT13 is not a valid cipher |
+      | {"spec": {"infra": {"nodePlacement": {"nodeSelector": {"no key": "x"}}}}} | 422 | Deployment.apps "placement-validation-webhook" is invalid: spec.template.spec.nodeSelector |
+      | {"spec": {"workloads": {"nodePlacement": {"nodeSelector": {"kubernetes.io/os": "no value"}}}}} | 422 | DaemonSet.apps "placement-validation-webhook" is invalid: spec.template.spec.nodeSelector |
+    And these changes to the installation are accepted:
+      | change |
+      | {"spec": {"infra": {"replicas": 2, "nodePlacement": {"nodeSelector": {"kubernetes.io/os": "linux"}}}}} |
+      | {"spec": {"workloads": {"nodePlacement": {"tolerations": [{"key": "vm", "operator": "Exists"}]}}}} |
+      | {"spec": {"configuration": {"developerConfiguration": {"featureGates": ["NotInvented"]}}}} |

@@ -66,6 +66,9 @@ pub fn sound(kind: &str) -> Option<Value> {
             ("instancetype.kubevirt.io/v1beta1", json!({"cpu": {"guest": 2}, "memory": {"guest": "1Gi"}}))
         }
         "VirtualMachinePreference" | "VirtualMachineClusterPreference" => ("instancetype.kubevirt.io/v1beta1", json!({"cpu": {}})),
+        "VirtualMachineBackup" => ("backup.kubevirt.io/v1alpha1", json!({"source": machine, "pvcName": "target"})),
+        "VirtualMachineBackupTracker" => ("backup.kubevirt.io/v1alpha1", json!({"source": machine})),
+        "Plugin" => ("plugin.kubevirt.io/v1alpha1", json!({"domainHooks": [{"cel": {"expression": "Domain{Title: 'a'}"}}]})),
         _ => return None,
     };
     Some(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "subject"}, "spec": spec}))

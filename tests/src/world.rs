@@ -231,6 +231,29 @@ impl SpecWorld {
         self.attempt(request.body(body)?).await
     }
 
+    /// What an object of any of KubeVirt's kinds would be stored as.
+    pub async fn admitted(&mut self, manifest: &Value) -> Result<Value> {
+        let path = format!("{}?dryRun=All", collection(manifest)?);
+        let request = http::Request::post(path).header("Content-Type", "application/json").body(serde_json::to_vec(manifest)?)?;
+        Ok(serde_json::from_str(&self.client()?.request_text(request).await?)?)
+    }
+
+    /// Judges a merge patch of an object of any of KubeVirt's kinds, without storing it; a refusal is noted.
+    pub async fn attempt_change(&mut self, manifest: &Value, name: &str, patch: &str) -> Result<()> {
+        let path = format!("{}/{name}?dryRun=All", collection(manifest)?);
+        self.attempt_raw("PATCH", &path, "application/merge-patch+json", patch.as_bytes().to_vec()).await
+    }
+
+    /// The warnings that come with the creation of an object of any of KubeVirt's kinds; it is not stored.
+    pub async fn warnings(&mut self, manifest: &Value) -> Result<Vec<String>> {
+        let path = format!("{}?dryRun=All", collection(manifest)?);
+        let request = http::Request::post(path).header("Content-Type", "application/json");
+        let answer = self.client()?.send(request.body(serde_json::to_vec(manifest)?.into())?).await?;
+        anyhow::ensure!(answer.status().is_success(), "refused with {}", answer.status());
+        let warnings = answer.headers().get_all("Warning").iter();
+        Ok(warnings.filter_map(|warning| warning.to_str().ok()).map(str::to_owned).collect())
+    }
+
     /// Sends a request; a refusal is noted.
     pub async fn attempt(&mut self, request: http::Request<Vec<u8>>) -> Result<()> {
         let answer = self.client()?.request_text(request).await;

@@ -6,8 +6,10 @@
 mod cause;
 mod decode;
 mod defaults;
+mod golang;
 pub mod instancetype;
 mod matcher;
+mod plugin;
 mod request;
 pub mod review;
 pub mod schema;
@@ -19,5 +21,6 @@ mod validate;
 
 pub use self::cause::{Cause, CauseKind, Causes, Denial};
 pub use self::defaults::{Defaulted, PresetError, Seeds, VmLookups, default_vm, default_vmi, pcie_hotplug_capable, set_spec_defaults};
+pub use self::plugin::validate_plugin;
 pub use self::request::{NODE_NAME_EXTRA, Operation, Requester};
 pub use self::validate::*;

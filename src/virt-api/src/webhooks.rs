@@ -3,13 +3,14 @@
 use crate::answer::{self, Answer};
 use crate::context::Context;
 use crate::review::{self, Review, Verdict};
-use admission::review::{self as review_request, Known, Need, Stop};
+use admission::review::{self as review_request, Known, Need, Stop, Trial};
 use admission::{Denial, EvictionAnswer, Seeds};
 use api::v1::VirtualMachineInstance;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::{Api, Client};
@@ -33,7 +34,7 @@ enum Direction {
 fn direction(path: &str) -> Option<Direction> {
     match path {
         "/pod-eviction-validate" => Some(Direction::Evict),
-        "/migration-mutate-create" | "/vm-clone-mutate-create" => Some(Direction::Mutate),
+        "/migration-mutate-create" | "/vm-clone-mutate-create" | "/virt-launcher-pod-mutate" => Some(Direction::Mutate),
         path if path.starts_with("/apis") || path.matches('/').count() != 1 => None,
         path if path.ends_with("-mutate") => Some(Direction::Mutate),
         path if path.contains("-validate") => Some(Direction::Validate),
@@ -71,7 +72,17 @@ async fn judge(cx: &Context, direction: Direction, review: &Review) -> Result<Ve
     let config = cx.config();
     let requester = review.request.requester();
     let question = review.request.question(&requester);
+    if (direction, question.kind) == (Direction::Mutate, "Pod") {
+        return Ok(Verdict::Mutated(launcher_pod(cx, &question).await, Vec::new()));
+    }
     let mut known = Known::default();
+    if direction == Direction::Validate {
+        for trial in admission::review::trials(&question) {
+            if let Err(refusal) = attempt(cx, &trial).await {
+                known.refused(trial.kind, refusal);
+            }
+        }
+    }
     for _ in 0..MOST_LOOKUPS {
         let decided = match direction {
             Direction::Mutate => {
@@ -96,6 +107,26 @@ async fn judge(cx: &Context, direction: Direction, review: &Review) -> Result<Ve
         }
     }
     Err(Denial::with_code(500, "the review needs more look-ups than any rule has"))
+}
+
+/// A launcher pod with the daemons it lacks (MPO1); `None` where it stays as it is, for whatever reason: a pod is never refused.
+async fn launcher_pod(cx: &Context, question: &review_request::Request<'_>) -> Option<Value> {
+    let config = cx.config();
+    if !config.gate("ContainerPathVolumes") {
+        return None;
+    }
+    let mut object = question.object.clone();
+    let pod: Pod = serde_json::from_value(object.clone()).ok()?;
+    let owners = pod.metadata.owner_references.iter().flatten();
+    let owner = owners.into_iter().find(|owner| owner.kind == "VirtualMachineInstance" && owner.api_version == "kubevirt.io/v1")?;
+    let vmi = cx.find_vmi(question.namespace, &owner.name).await.ok()??;
+    let daemons = convert::pod::container_path_daemons(&vmi, &pod, &config);
+    let containers = object.pointer_mut("/spec/containers")?.as_array_mut()?;
+    if daemons.is_empty() {
+        return None;
+    }
+    containers.extend(daemons.iter().map(|daemon| json!(daemon)));
+    Some(object)
 }
 
 /// Carries an eviction's verdict out: an instance that can leave its node is marked, and the pod stays until it has left (PE9).
@@ -132,6 +163,19 @@ pub(crate) async fn look_up(cx: &Context, need: &Need) -> Result<Vec<Value>, Den
         // The kind is not installed: then there are no such objects.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         Err(error) => Err(Denial::with_code(500, error.to_string())),
+    }
+}
+
+/// Asks the API server to create an object, in a dry run; else its words.
+async fn attempt(cx: &Context, trial: &Trial) -> Result<(), String> {
+    let object: DynamicObject = serde_json::from_value(trial.object.clone()).map_err(|error| error.to_string())?;
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", trial.kind));
+    let api: Api<DynamicObject> = Api::namespaced_with(cx.deps.client.clone(), &trial.namespace, &resource);
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    match api.create(&params, &object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) => Err(status.message.clone()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -11,6 +11,9 @@ use crate::objects::{rows, text};
 
 type Done = Result<()>;
 
+/// The installation, to be changed in a dry run.
+const INSTALLATION_DRY: &str = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt?dryRun=All";
+
 fn sound(kind: &str, change: &str) -> Result<Value> {
     let mut object = manifest::sound(kind).with_context(|| format!("there is no sound {kind}"))?;
     let change: Value = serde_json::from_str(change).with_context(|| format!("the change {change}"))?;
@@ -63,12 +66,93 @@ async fn changes_accepted(world: &mut SpecWorld, kind: String, step: &Step) -> D
 /// Rows: the change as a JSON merge patch, the code, a part of the message.
 #[then("these changes to the installation are refused:")]
 async fn installation_changes_refused(world: &mut SpecWorld, step: &Step) -> Done {
-    let path = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt?dryRun=All";
     let mut wrong = Vec::new();
     for row in rows(step).into_iter().skip(1) {
         let [change, code, message] = row.as_slice() else { bail!("a row has a change, a code and a message: {row:?}") };
-        world.attempt_raw("PATCH", path, "application/merge-patch+json", change.clone().into_bytes()).await?;
+        world.attempt_raw("PATCH", INSTALLATION_DRY, "application/merge-patch+json", change.clone().into_bytes()).await?;
         wrong.extend(misjudged(world, change, code, message));
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Rows: the change as a JSON merge patch, the code, a part of the message.
+#[then(expr = "these changes to the {word} {string} are refused:")]
+async fn stored_changes_refused(world: &mut SpecWorld, kind: String, name: String, step: &Step) -> Done {
+    let mut wrong = Vec::new();
+    for row in rows(step).into_iter().skip(1) {
+        let [change, code, message] = row.as_slice() else { bail!("a row has a change, a code and a message: {row:?}") };
+        world.attempt_change(&sound(&kind, "{}")?, &name, change).await?;
+        wrong.extend(misjudged(world, change, code, message));
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Rows: the change as a JSON merge patch.
+#[then(expr = "these changes to the {word} {string} are accepted:")]
+async fn stored_changes_accepted(world: &mut SpecWorld, kind: String, name: String, step: &Step) -> Done {
+    let mut wrong = Vec::new();
+    for change in rows(step).into_iter().skip(1).flatten() {
+        world.attempt_change(&sound(&kind, "{}")?, &name, &change).await?;
+        if let Some(refusal) = world.last_refusal() {
+            wrong.push(format!("{change}: refused with {} and {:?}", refusal.code, refusal.message));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Rows: a JSON pointer into what would be stored, and what is there; `...` stands for anything that is set.
+#[then(expr = "a sound {word} with {} is stored with:")]
+async fn stored_with(world: &mut SpecWorld, kind: String, change: String, step: &Step) -> Done {
+    let stored = world.admitted(&sound(&kind, &change)?).await?;
+    has(&stored, step)
+}
+
+/// Rows: the change as a JSON merge patch.
+#[then("these changes to the installation are accepted:")]
+async fn installation_changes_accepted(world: &mut SpecWorld, step: &Step) -> Done {
+    let mut wrong = Vec::new();
+    for change in rows(step).into_iter().skip(1).flatten() {
+        world.attempt_raw("PATCH", INSTALLATION_DRY, "application/merge-patch+json", change.clone().into_bytes()).await?;
+        if let Some(refusal) = world.last_refusal() {
+            wrong.push(format!("{change}: refused with {} and {:?}", refusal.code, refusal.message));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[then(expr = "a sound {word} with {} comes with the warning {string}")]
+async fn warns(world: &mut SpecWorld, kind: String, change: String, warning: String) -> Done {
+    let warnings = world.warnings(&sound(&kind, &change)?).await?;
+    ensure!(warnings.iter().any(|given| given.contains(&warning)), "the warnings are {warnings:?}");
+    Ok(())
+}
+
+#[then(expr = "a sound {word} comes without a warning")]
+async fn does_not_warn(world: &mut SpecWorld, kind: String) -> Done {
+    let warnings = world.warnings(&sound(&kind, "{}")?).await?;
+    ensure!(warnings.is_empty(), "the warnings are {warnings:?}");
+    Ok(())
+}
+
+/// Rows: the pod's spec as JSON, and a part of the refusal's message, or nothing.
+#[then("launcher pods are judged so:")]
+async fn launcher_pods(world: &mut SpecWorld, step: &Step) -> Done {
+    let mut wrong = Vec::new();
+    for row in rows(step).into_iter().skip(1) {
+        let [spec, message] = row.as_slice() else { bail!("a row has a spec and a message: {row:?}") };
+        let spec: Value = serde_json::from_str(spec)?;
+        let labels = json!({"kubevirt.io": "virt-launcher"});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "virt-launcher-a", "labels": labels}, "spec": spec});
+        world.attempt_create(&pod, "?dryRun=All").await?;
+        match (world.last_refusal(), message.is_empty()) {
+            (None, true) => {}
+            (Some(refusal), false) if refusal.message.contains(message.as_str()) => {}
+            (judged, _) => wrong.push(format!("{spec}: {judged:?}")),
+        }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -114,7 +198,8 @@ fn has(object: &Value, step: &Step) -> Done {
         let [pointer, wanted] = row.as_slice() else { bail!("a row has a pointer and a value: {row:?}") };
         let wanted: Value = serde_json::from_str(wanted).unwrap_or_else(|_| json!(wanted));
         let found = object.pointer(pointer).cloned().unwrap_or_default();
-        ensure!(found == wanted, "{pointer} is {found}");
+        let anything = wanted == "..." && !found.is_null();
+        ensure!(found == wanted || anything, "{pointer} is {found}");
     }
     Ok(())
 }

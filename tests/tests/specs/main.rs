@@ -7,6 +7,7 @@
 
 mod access;
 mod admission;
+mod guarded;
 mod guest;
 mod instancetypes;
 mod objects;

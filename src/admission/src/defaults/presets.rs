@@ -1,10 +1,14 @@
 //! Presets: settings merged into instances with matching labels (spec/admission.md §4.2.2).
 
+use std::collections::BTreeSet;
+
 use api::names;
 use api::v1::{Clock, DomainSpec, VirtualMachineInstance, VirtualMachineInstancePreset};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::Value;
 
 use crate::Denial;
+use crate::golang::{self, Notation};
 use crate::selector;
 
 /// Why presets cannot be applied.
@@ -24,15 +28,26 @@ impl From<PresetError> for Denial {
     }
 }
 
-/// The parts of a domain a preset may set, in the order they are merged.
-const PARTS: &[&str] = &["cpu", "firmware", "clock.clockoffset", "clock.timer", "features", "devices.watchdog", "ioThreadsPolicy"];
+/// The parts of a domain a preset may set, in the order they are merged, and their types in Go.
+const PARTS: &[(&str, Notation)] = &[
+    ("cpu", Notation::new("v1", "*CPU")),
+    ("firmware", Notation::new("v1", "*Firmware")),
+    ("clock.clockoffset", Notation::new("v1", "ClockOffset")),
+    ("clock.timer", Notation::new("v1", "*Timer")),
+    ("features", Notation::new("v1", "*Features")),
+    ("devices.watchdog", Notation::new("v1", "*Watchdog")),
+    ("ioThreadsPolicy", Notation::new("v1", "*string")),
+];
+
+/// The type of an amount.
+const QUANTITY: Notation = Notation::new("v1", "resource.Quantity");
 
 /// One part of a domain as JSON; `None` where it is not set.
 fn part(domain: &DomainSpec, name: &str) -> Option<Value> {
     let value = match name {
         "cpu" => serde_json::to_value(&domain.cpu),
         "firmware" => serde_json::to_value(&domain.firmware),
-        "clock.clockoffset" => serde_json::to_value(domain.clock.as_ref().map(|c| (&c.utc, &c.timezone))),
+        "clock.clockoffset" => serde_json::to_value(domain.clock.as_ref().map(|c| Clock { timer: None, ..c.clone() })),
         "clock.timer" => serde_json::to_value(domain.clock.as_ref().map(|c| &c.timer)),
         "features" => serde_json::to_value(&domain.features),
         "devices.watchdog" => serde_json::to_value(&domain.devices.watchdog),
@@ -68,27 +83,48 @@ pub(super) fn apply(vmi: &mut VirtualMachineInstance, presets: &[VirtualMachineI
     Ok(())
 }
 
+/// Why two presets cannot both be applied: each setting they disagree on, the later preset's value first.
+fn disagreements(later: &DomainSpec, earlier: &DomainSpec) -> Vec<String> {
+    let requests = |d: &DomainSpec| d.resources.clone().unwrap_or_default().requests;
+    let theirs = requests(earlier);
+    let quantity = |q: &Quantity| golang::show(Some(&Value::from(q.0.as_str())), QUANTITY);
+    let requests = requests(later);
+    let amounts = requests.iter().filter_map(|(name, amount)| theirs.get(name).filter(|t| *t != amount).map(|t| (name, amount, t)));
+    let mut found: Vec<String> =
+        amounts.map(|(name, a, b)| format!("spec.resources.requests[{name}]: {} != {}", quantity(a), quantity(b))).collect();
+    for (name, of) in PARTS {
+        if let (Some(a), Some(b)) = (part(later, name), part(earlier, name))
+            && a != b
+        {
+            found.push(format!("spec.{name}: {} != {}", golang::show(Some(&a), *of), golang::show(Some(&b), *of)));
+        }
+    }
+    found
+}
+
+/// Several errors in one text, as Kubernetes joins them.
+fn aggregate(mut errors: Vec<String>) -> String {
+    if errors.len() == 1 {
+        return errors.remove(0);
+    }
+    let mut seen = BTreeSet::new();
+    errors.retain(|error| seen.insert(error.clone()));
+    if errors.len() == 1 { errors.remove(0) } else { format!("[{}]", errors.join(", ")) }
+}
+
 fn conflicts(presets: &[&VirtualMachineInstancePreset]) -> Result<(), PresetError> {
+    let name = |p: &VirtualMachineInstancePreset| p.metadata.name.clone().unwrap_or_default();
     let mut found = Vec::new();
-    for (i, a) in presets.iter().enumerate() {
-        for b in presets.iter().skip(i + 1) {
-            let (Some(one), Some(other)) = (a.spec.domain.as_deref(), b.spec.domain.as_deref()) else { continue };
-            let requests = |d: &DomainSpec| d.resources.clone().unwrap_or_default().requests;
-            let theirs = requests(other);
-            let mut differ: Vec<String> = requests(one)
-                .iter()
-                .filter(|(name, amount)| theirs.get(*name).is_some_and(|t| t != *amount))
-                .map(|(name, _)| format!("resources.requests[{name}]"))
-                .collect();
-            let parts = PARTS.iter().filter(|p| matches!((part(one, p), part(other, p)), (Some(x), Some(y)) if x != y));
-            differ.extend(parts.map(|p| (*p).to_owned()));
-            if !differ.is_empty() {
-                let name = |p: &VirtualMachineInstancePreset| p.metadata.name.clone().unwrap_or_default();
-                found.push(format!("presets '{}' and '{}' conflict: spec.{}", name(a), name(b), differ.join(", spec.")));
+    for (i, later) in presets.iter().enumerate() {
+        for earlier in presets.iter().take(i) {
+            let (Some(a), Some(b)) = (later.spec.domain.as_deref(), earlier.spec.domain.as_deref()) else { continue };
+            let disagreements = disagreements(a, b);
+            if !disagreements.is_empty() {
+                found.push(format!("presets '{}' and '{}' conflict: {}", name(later), name(earlier), aggregate(disagreements)));
             }
         }
     }
-    if found.is_empty() { Ok(()) } else { Err(PresetError::Conflict(found.join(", "))) }
+    if found.is_empty() { Ok(()) } else { Err(PresetError::Conflict(aggregate(found))) }
 }
 
 /// Sets what the domain leaves open; whether any part is the preset's afterwards.
@@ -119,6 +155,6 @@ fn merge(domain: &mut DomainSpec, preset: &DomainSpec) -> bool {
         || requests(preset).is_some_and(|wanted| requests(domain) == Some(wanted))
         || PARTS
             .iter()
-            .filter(|p| **p != "clock.clockoffset")
-            .any(|p| part(preset, p).is_some_and(|wanted| part(domain, p) == Some(wanted)))
+            .filter(|(name, _)| *name != "clock.clockoffset")
+            .any(|(p, _)| part(preset, p).is_some_and(|wanted| part(domain, p) == Some(wanted)))
 }

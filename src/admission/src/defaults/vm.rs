@@ -20,8 +20,9 @@ pub struct VmLookups {
 
 /// Completes a VirtualMachine.
 ///
-/// Flow: nothing for one that is being deleted; what its preference prefers; firmware identity of a new one; architecture; machine
-/// type; PCI layout of a new one. Matchers are judged, and what `inferFromVolume` means is resolved, before.
+/// Flow: nothing for one that is being deleted (MVM2); what its preference prefers (MVM6-MVM8); firmware identity of a new one
+/// (MVM9, MVM10); architecture (MVM11, MVM12); machine type (MVM13); PCI layout of a new one (MVM14). Matchers are judged (MVM3),
+/// and what `inferFromVolume` means is resolved (MVM4, MVM5), before.
 pub fn default_vm(vm: &mut VirtualMachine, operation: Operation, lookups: &VmLookups, config: &ClusterConfig, seeds: &mut Seeds<'_>) {
     if vm.metadata.deletion_timestamp.is_some() {
         return;

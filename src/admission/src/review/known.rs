@@ -25,12 +25,23 @@ pub struct Need {
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     found: BTreeMap<Need, Vec<Value>>,
+    refused: BTreeMap<&'static str, String>,
 }
 
 impl Known {
     /// Remembers the outcome of a look-up; an object that does not exist is an empty list.
     pub fn add(&mut self, need: Need, objects: Vec<Value>) {
         self.found.insert(need, objects);
+    }
+
+    /// Remembers that the API server refused a trial, and why.
+    pub fn refused(&mut self, kind: &'static str, why: String) {
+        self.refused.insert(kind, why);
+    }
+
+    /// Why the API server refused the trial of a kind, if it did.
+    pub(crate) fn refusal(&self, kind: &str) -> Option<&str> {
+        self.refused.get(kind).map(String::as_str)
     }
 
     /// The first object of a kind among those looked up.

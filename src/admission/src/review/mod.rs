@@ -6,6 +6,7 @@
 mod evict;
 mod known;
 mod mutate;
+mod trial;
 mod validate;
 
 use api::config::ClusterConfig;
@@ -16,6 +17,7 @@ pub use self::evict::{evict, mark_for_evacuation};
 pub(crate) use self::known::kinds;
 pub use self::known::{Known, Need};
 pub use self::mutate::{Mutated, mutate};
+pub use self::trial::{Trial, trials};
 pub use self::validate::validate;
 use crate::{Denial, Operation, Requester, schema};
 

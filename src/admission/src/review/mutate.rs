@@ -61,6 +61,7 @@ fn suffix(seeds: &mut Seeds<'_>) -> String {
     digits.chunks(2).take(5).filter_map(|pair| ALPHABET.get(pick(pair))).map(|b| char::from(*b)).collect()
 }
 
+/// MVM1-MVM14.
 fn vm(request: &Request<'_>, operation: Operation, around: &Surroundings<'_>, seeds: &mut Seeds<'_>) -> Result<Mutated, Stop> {
     request.check_form()?;
     if is_going(request.object) {
@@ -119,6 +120,7 @@ fn data_source_architecture(vm: &VirtualMachine, namespace: &str, known: &Known)
     Ok(None)
 }
 
+/// MVI1-MVI28.
 fn vmi(request: &Request<'_>, around: &Surroundings<'_>, seeds: &mut Seeds<'_>) -> Result<Mutated, Stop> {
     request.check_form()?;
     let mut vmi: VirtualMachineInstance = request.decode()?;

@@ -20,11 +20,12 @@ use super::mutate::forgiving;
 use super::{Known, Request, Stop, is_going, namespace_of};
 use crate::instancetype::{self, Resolved};
 use crate::{
-    KubeVirtWorkloads, Operation, RestoreLookups, VmReview, validate_backup_create, validate_backup_tracker_create, validate_clone,
-    validate_export_create, validate_export_update, validate_instancetype, validate_kubevirt_create, validate_kubevirt_delete,
-    validate_kubevirt_update, validate_migration_create, validate_migration_policy, validate_migration_update, validate_plugin_create,
-    validate_pool, validate_preference, validate_preset, validate_replicaset, validate_restore_create, validate_restore_update,
-    validate_snapshot_create, validate_snapshot_update, validate_vm, validate_vm_status, validate_vmi_create, validate_vmi_update,
+    CauseKind, Denial, KubeVirtWorkloads, Operation, PlacementRefusals, PoolReview, RestoreLookups, VmReview, validate_backup_create,
+    validate_backup_tracker_create, validate_clone, validate_export_create, validate_export_update, validate_instancetype,
+    validate_kubevirt_create, validate_kubevirt_delete, validate_kubevirt_update, validate_migration_create, validate_migration_policy,
+    validate_migration_update, validate_plugin, validate_pool, validate_preference, validate_preset, validate_replicaset,
+    validate_restore_create, validate_restore_update, validate_snapshot_create, validate_snapshot_update, validate_vm, validate_vm_status,
+    validate_vmi_create, validate_vmi_update,
 };
 
 /// Judges an object. Warnings for the client are returned.
@@ -32,7 +33,7 @@ use crate::{
 /// # Errors
 /// The request is refused, or an object must be looked up first.
 pub fn validate(request: &Request<'_>, config: &ClusterConfig, known: &Known) -> Result<Vec<String>, Stop> {
-    let quiet = |outcome: Result<(), crate::Denial>| outcome.map(|()| Vec::new()).map_err(Stop::from);
+    let quiet = |outcome: Result<(), Denial>| outcome.map(|()| Vec::new()).map_err(Stop::from);
     let update = request.operation == Operation::Update;
     if request.subresource == "status" {
         return status(request, config, known);
@@ -54,9 +55,25 @@ pub fn validate(request: &Request<'_>, config: &ClusterConfig, known: &Known) ->
         }
         "VirtualMachinePool" => {
             request.check_form()?;
+            if absent(request.object, "/spec/virtualMachineTemplate") {
+                return Err(Denial::cause(CauseKind::Required, "spec.template", NO_TEMPLATE).into());
+            }
+            if absent(request.object, "/spec/virtualMachineTemplate/spec/template") {
+                let field = "spec.virtualMachineTemplate.spec.template";
+                return Err(Denial::cause(CauseKind::Required, field, NO_TEMPLATE).into());
+            }
             let pool: VirtualMachinePool = request.decode()?;
-            let old: Option<VirtualMachinePool> = request.decode_old()?;
-            quiet(validate_pool(&pool, old.as_ref(), request.operation, request.requester, config))
+            let old = request.decode_old::<VirtualMachinePool>();
+            let unread = unread(&old, "Could not fetch old vmpool");
+            let review = PoolReview {
+                pool: &pool,
+                selector: (!absent(request.object, "/spec/selector")).then_some(&pool.spec.selector),
+                old: old.as_ref().ok().and_then(Option::as_ref),
+                operation: request.operation,
+                requester: request.requester,
+                config,
+            };
+            quiet(validate_pool(&review).and(unread))
         }
         "VirtualMachineInstancePreset" => {
             request.check_form()?;
@@ -81,7 +98,7 @@ pub fn validate(request: &Request<'_>, config: &ClusterConfig, known: &Known) ->
         }
         "Plugin" => {
             let plugin: Plugin = request.decode()?;
-            quiet(validate_plugin_create(&plugin.spec, request.operation, config))
+            quiet(validate_plugin(&plugin.spec, request.operation, config))
         }
         "KubeVirt" => kubevirt(request, known),
         _ => storage(request, config, known),
@@ -103,7 +120,9 @@ fn with_vm(
     judge: impl Fn(&VmReview<'_>) -> Result<Vec<String>, Stop>,
 ) -> Result<Vec<String>, Stop> {
     let vm: VirtualMachine = request.decode()?;
-    let old: Option<VirtualMachine> = request.decode_old()?;
+    let old = request.decode_old::<VirtualMachine>();
+    let unread = unread(&old, if request.subresource == "status" { "Could not fetch old vm" } else { "Could not fetch old VM" });
+    let old = old.ok().flatten();
     let status = vm.status.clone().unwrap_or_default();
     let mut vmi: Option<VirtualMachineInstance> = None;
     if !status.volume_requests.is_empty() && status.ready == Some(true) {
@@ -114,7 +133,7 @@ fn with_vm(
         instancetype: forgiving(instancetype::instancetype(&vm, namespace, known))?,
         preference: forgiving(instancetype::preference(&vm, namespace, known))?,
     };
-    judge(&VmReview {
+    let warnings = judge(&VmReview {
         vm: &vm,
         resolved: &resolved,
         old: old.as_ref(),
@@ -123,7 +142,25 @@ fn with_vm(
         namespace: namespace_of(request),
         requester: request.requester,
         config,
-    })
+    })?;
+    unread?;
+    Ok(warnings)
+}
+
+/// VM1, PO1: a template that is not there at all.
+const NO_TEMPLATE: &str = "missing virtual machine template.";
+
+/// Whether nothing is set at a JSON pointer.
+fn absent(object: &Value, pointer: &str) -> bool {
+    object.pointer(pointer).is_none_or(Value::is_null)
+}
+
+/// VM23, VM24, PO10: the object before cannot be read. What is wrong with the new one is told first.
+fn unread<T>(old: &Result<Option<T>, Stop>, message: &str) -> Result<(), Denial> {
+    match old {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Denial::cause(CauseKind::UnexpectedServerResponse, "", message)),
+    }
 }
 
 /// SW1, SW2.
@@ -167,7 +204,8 @@ fn kubevirt(request: &Request<'_>, known: &Known) -> Result<Vec<String>, Stop> {
             let new: KubeVirt = request.decode()?;
             request.check_form()?;
             if let Some(old) = request.decode_old::<KubeVirt>()? {
-                return Ok(validate_kubevirt_update(&new, &old)?);
+                let refused = PlacementRefusals { infra: known.refusal("Deployment"), workloads: known.refusal("DaemonSet") };
+                return Ok(validate_kubevirt_update(&new, &old, refused)?);
             }
         }
         Operation::Delete => {

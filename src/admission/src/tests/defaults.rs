@@ -97,7 +97,20 @@ fn presets_fill_what_is_open_and_must_agree() {
     let mut vmi: VirtualMachineInstance = read(labelled);
     let denial = seeded(|seeds| default_vmi(&mut vmi, &presets, &cluster(&[], json!({})), seeds)).unwrap_err();
     assert_eq!(denial.code, 422);
-    assert!(denial.message.starts_with("VirtualMachinePresets cannot be applied due to conflicts: presets 'small' and 'large' conflict"));
+    let cores = |n| format!("&{{{n} 0 0 0  [] false <nil> false <nil>}}");
+    let why = format!("presets 'large' and 'small' conflict: spec.cpu: {} != {}", cores(9), cores(3));
+    assert_eq!((denial.code, denial.message), (422, format!("VirtualMachinePresets cannot be applied due to conflicts: {why}")));
+}
+
+#[test]
+fn every_disagreement_of_presets_is_told() {
+    let mut vmi: VirtualMachineInstance = read(merged(vmi(&json!({})), &json!({"metadata": {"labels": {"app": "web"}}})));
+    let requests = |memory: &str| json!({"resources": {"requests": {"memory": memory}}, "ioThreadsPolicy": memory, "devices": {}});
+    let presets = [preset("a", &requests("1Gi")), preset("b", &requests("2Gi"))];
+    let denial = seeded(|seeds| default_vmi(&mut vmi, &presets, &cluster(&[], json!({})), seeds)).unwrap_err();
+    let amounts = "{{2147483648 0} {<nil>} 2Gi BinarySI} != {{1073741824 0} {<nil>} 1Gi BinarySI}";
+    let why = format!("presets 'b' and 'a' conflict: [spec.resources.requests[memory]: {amounts}, spec.ioThreadsPolicy: 2Gi != 1Gi]");
+    assert_eq!(denial.message, format!("VirtualMachinePresets cannot be applied due to conflicts: {why}"));
 }
 
 #[rstest]

@@ -208,3 +208,25 @@ fn machines_with_instance_types(#[case] vm: Value, #[case] instancetype: Value, 
     let others = catalogue(&instancetype, &preference);
     assert_eq!(message(&typed(&vm), None, &others).as_deref(), wanted);
 }
+
+/// What only direct callers of the webhook can send: the API server asks for these fields before.
+#[rstest]
+#[case::po1(json!({"selector": {}}), "spec.template", "missing virtual machine template.")]
+#[case::vm1(json!({"selector": {}, "virtualMachineTemplate": {"spec": {"runStrategy": "Halted"}}}), "spec.virtualMachineTemplate.spec.template", "missing virtual machine template.")]
+#[case::no_selector(json!({"virtualMachineTemplate": {"spec": {"runStrategy": "Halted", "template": {"spec": sound_spec()}}}}), "spec.selector", "selector does not match labels.")]
+fn pools_without_what_they_need(#[case] spec: Value, #[case] field: &str, #[case] message: &str) {
+    let pool = object("pool.kubevirt.io/v1beta1", "VirtualMachinePool", &spec);
+    let denial = judge(&pool, None, &[], &user(), &cluster(&[], json!({}))).unwrap();
+    assert_eq!((denial.causes[0].field.as_str(), denial.message.as_str()), (field, message));
+}
+
+#[test]
+fn what_was_before_and_cannot_be_read_is_told_last() {
+    let pool = json!({"selector": {}, "virtualMachineTemplate": {"spec": {"runStrategy": "Halted", "template": {"spec": sound_spec()}}}});
+    let pool = object("pool.kubevirt.io/v1beta1", "VirtualMachinePool", &pool);
+    let unreadable = json!({"spec": 5});
+    let why = |object: &Value| judge(object, Some(&unreadable), &[], &user(), &cluster(&[], json!({}))).unwrap().message;
+    assert_eq!(why(&pool), "Could not fetch old vmpool");
+    let vm = object("kubevirt.io/v1", "VirtualMachine", &json!({"runStrategy": "Halted", "template": {"spec": sound_spec()}}));
+    assert_eq!(why(&vm), "Could not fetch old VM");
+}

@@ -40,7 +40,7 @@ fn read<T: DeserializeOwned>(value: Value) -> T {
 
 /// A cluster with these gates and this configuration.
 #[allow(clippy::needless_pass_by_value, reason = "cases read better without a borrow")]
-fn cluster(gates: &[&str], configuration: Value) -> ClusterConfig {
+pub(crate) fn cluster(gates: &[&str], configuration: Value) -> ClusterConfig {
     let gates = json!({"developerConfiguration": {"featureGates": gates}});
     let kubevirt = read(json!({"spec": {"configuration": merged(gates, &configuration)}}));
     ClusterConfig::from_kubevirt(Some(&kubevirt))

@@ -1,8 +1,8 @@
 //! Which volume a disk shows, boot order, inputs, I/O threads, probes (spec/admission.md §5.6).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use api::v1::Probe;
+use api::v1::{Probe, Volume};
 
 use super::spec::SpecContext;
 use crate::Causes;
@@ -10,10 +10,11 @@ use crate::Causes;
 /// B1-B12, P1-P4.
 pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
     let devices = &cx.spec.domain.devices;
+    let volumes: BTreeMap<&str, &Volume> = cx.spec.volumes.iter().map(|v| (v.name.as_str(), v)).collect();
     let mut orders = BTreeSet::new();
     for (i, disk) in devices.disks.iter().enumerate() {
         let field = cx.domain(&format!("devices.disks[{i}]"));
-        let volume = cx.spec.volumes.iter().rfind(|v| v.name == disk.name);
+        let volume = volumes.get(disk.name.as_str()).copied();
         match volume {
             None if disk.cdrom.is_none() => {
                 causes.invalid(format!("{field}.name"), format!("{field}.Name '{}' not found.", disk.name));

@@ -42,11 +42,20 @@ const CIPHERS: &[&str] = &[
 /// Seconds of a day.
 const DAY: f64 = 86_400.0;
 
-/// KV1-KV18 without KV13 and KV14, which the API server decides. Returns warnings.
+/// Why the API server refuses the placement of components: KV13, KV14.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlacementRefusals<'a> {
+    /// A Deployment with `spec.infra.nodePlacement`.
+    pub infra: Option<&'a str>,
+    /// A DaemonSet with `spec.workloads.nodePlacement`.
+    pub workloads: Option<&'a str>,
+}
+
+/// KV1-KV18. Returns warnings.
 ///
 /// # Errors
 /// Every rule that is broken.
-pub fn validate_kubevirt_update(new: &KubeVirt, old: &KubeVirt) -> Result<Vec<String>, Denial> {
+pub fn validate_kubevirt_update(new: &KubeVirt, old: &KubeVirt, placements: PlacementRefusals<'_>) -> Result<Vec<String>, Denial> {
     let mut causes = Causes::default();
     let configuration = new.spec.configuration.as_deref().cloned().unwrap_or_default();
     let before = old.spec.configuration.as_deref().cloned().unwrap_or_default();
@@ -62,6 +71,9 @@ pub fn validate_kubevirt_update(new: &KubeVirt, old: &KubeVirt) -> Result<Vec<St
     overhead_ratio(&configuration, &mut causes);
     gated(&configuration, &before, &mut causes);
     tls(&configuration, &before, &mut causes);
+    for refusal in [placements.infra, placements.workloads].into_iter().flatten() {
+        causes.invalid("", refusal);
+    }
     seccomp(&configuration, &before, &mut causes);
     if new.spec.infra.as_ref().and_then(|i| i.replicas) == Some(0) {
         causes.invalid("", "infra replica count can't be 0");

@@ -223,8 +223,9 @@ fn claims(cx: &SpecContext<'_>, causes: &mut Causes) {
 /// N25-N27: interfaces and networks belong together by name.
 fn pairs(cx: &SpecContext<'_>, causes: &mut Causes) {
     let interfaces = &cx.spec.domain.devices.interfaces;
+    let names: BTreeSet<&str> = interfaces.iter().map(|x| x.name.as_str()).collect();
     for (i, network) in cx.spec.networks.iter().enumerate() {
-        if !interfaces.iter().any(|x| x.name == network.name) {
+        if !names.contains(network.name.as_str()) {
             let field = cx.at(&format!("networks[{i}].name"));
             let message = format!("{field} '{}' not found.", network.name);
             causes.required(field, message);

@@ -4,6 +4,7 @@ use std::num::IntErrorKind;
 
 use api::config::ClusterConfig;
 use api::pool::v1beta1::{VirtualMachinePool, VirtualMachinePoolSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::spec::{SpecContext, validate_spec};
@@ -13,17 +14,29 @@ use crate::{Causes, Denial, Operation, Requester, selector};
 
 const TEMPLATE: &str = "spec.virtualMachineTemplate.spec";
 
-/// Judges a pool: its template as it stands, and PO1-PO11.
+/// A pool under judgement.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolReview<'a> {
+    /// The pool.
+    pub pool: &'a VirtualMachinePool,
+    /// Its selector, if it has one: none selects nothing, an empty one everything.
+    pub selector: Option<&'a LabelSelector>,
+    /// The pool before, for an update.
+    pub old: Option<&'a VirtualMachinePool>,
+    /// What is to be done.
+    pub operation: Operation,
+    /// Who asks.
+    pub requester: &'a Requester,
+    /// The cluster's configuration.
+    pub config: &'a ClusterConfig,
+}
+
+/// Judges a pool: its template as it stands, and PO2-PO9, PO11.
 ///
 /// # Errors
 /// Every rule that is broken.
-pub fn validate_pool(
-    pool: &VirtualMachinePool,
-    old: Option<&VirtualMachinePool>,
-    operation: Operation,
-    requester: &Requester,
-    config: &ClusterConfig,
-) -> Result<(), Denial> {
+pub fn validate_pool(review: &PoolReview<'_>) -> Result<(), Denial> {
+    let PoolReview { pool, selector, old, operation, requester, config } = *review;
     let mut causes = Causes::default();
     let machine = pool.spec.virtual_machine_template.spec.as_deref().cloned().unwrap_or_default();
     let template = machine.template.spec.as_deref().cloned().unwrap_or_default();
@@ -37,7 +50,7 @@ pub fn validate_pool(
     causes.extend(validate_spec(&cx));
     machine_rules(TEMPLATE, &machine, &cx, &mut causes);
     let own = pool.spec.virtual_machine_template.metadata.as_deref().and_then(|m| m.labels.clone()).unwrap_or_default();
-    match selector::matches(&pool.spec.selector, &own) {
+    match selector.map_or(Ok(false), |selector| selector::matches(selector, &own)) {
         Err(error) => causes.invalid("spec.selector", error),
         Ok(false) => causes.invalid("spec.selector", "selector does not match labels."),
         Ok(true) => {}

@@ -141,7 +141,7 @@ pub(super) fn grace_annotations(
     }
 }
 
-/// VS1-SA2.
+/// VS1, PR1, DM1, FS1, VD1, PD1, PD2, RB1, RO1, SA1, SA2.
 pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
     let devices = &cx.spec.domain.devices;
     if devices.autoattach_vsock == Some(true) && !cx.config.gate("VSOCK") {

@@ -1,10 +1,8 @@
-//! Instance types, preferences and plugins (spec/admission.md §11).
+//! Instance types and preferences (spec/admission.md §11.1, §11.2).
 
-use api::config::ClusterConfig;
 use api::instancetype::v1beta1::{VirtualMachineInstancetypeSpec, VirtualMachinePreferenceSpec};
-use api::plugin::v1alpha1::PluginSpec;
 
-use crate::{Causes, Denial, Operation, text};
+use crate::{Causes, Denial};
 
 /// IT1, IT2. Returns warnings.
 ///
@@ -67,29 +65,4 @@ pub fn validate_preference(spec: &VirtualMachinePreferenceSpec) -> Result<Vec<St
         .map(|(old, new)| format!("PreferredCPUTopology {old} is deprecated for removal in a future release, please use {new} instead"))
         .into_iter()
         .collect())
-}
-
-/// PL5 and the gate. Expressions are judged where they are evaluated.
-///
-/// # Errors
-/// The gate is off, or a path is not clean.
-pub fn validate_plugin_create(spec: &PluginSpec, operation: Operation, config: &ClusterConfig) -> Result<(), Denial> {
-    if operation == Operation::Create && !config.gate("Plugins") {
-        return Err(Denial::bad_request("Plugins feature gate is not enabled"));
-    }
-    let mut causes = Causes::default();
-    for (i, hook) in spec.domain_hooks.iter().enumerate() {
-        let Some(path) = hook.sidecar.as_ref().map(|s| s.socket_path.as_str()) else { continue };
-        if text::clean_path(path) != path {
-            let message = "socketPath must be a clean path (no '..' segments or redundant separators)";
-            causes.invalid(format!("spec.domainHooks[{i}].sidecar.socketPath"), message);
-        }
-    }
-    if causes.0.is_empty() {
-        return Ok(());
-    }
-    let mut denial = Denial::invalid_uncapped(causes.0);
-    denial.message = denial.causes.first().map(|c| c.message.clone()).unwrap_or_default();
-    denial.code = 0;
-    Err(denial)
 }

@@ -1,5 +1,7 @@
 //! A new instance (spec/admission.md §7.1).
 
+use std::collections::BTreeSet;
+
 use api::config::ClusterConfig;
 use api::quantity;
 use api::v1::VirtualMachineInstance;
@@ -38,10 +40,12 @@ pub fn validate_vmi_create(vmi: &VirtualMachineInstance, requester: &Requester, 
 /// VC1-VC4.
 fn mapping(cx: &SpecContext<'_>, causes: &mut Causes) {
     let devices = &cx.spec.domain.devices;
+    let disks: BTreeSet<&str> = devices.disks.iter().map(|d| d.name.as_str()).collect();
+    let filesystems: BTreeSet<&str> = devices.filesystems.iter().map(|f| f.name.as_str()).collect();
     for (i, volume) in cx.spec.volumes.iter().enumerate().filter(|(_, v)| v.memory_dump.is_none()) {
         let name = &volume.name;
-        let has_disk = devices.disks.iter().any(|d| d.name == *name);
-        let has_filesystem = devices.filesystems.iter().any(|f| f.name == *name);
+        let has_disk = disks.contains(name.as_str());
+        let has_filesystem = filesystems.contains(name.as_str());
         let field = format!("spec.domain.volumes[{i}]");
         if !has_disk && !has_filesystem {
             causes.invalid(format!("{field}.name"), format!("{field}.name '{name}' not found."));

@@ -1,5 +1,7 @@
 //! Volumes and container disks (spec/admission.md §5.8).
 
+use std::collections::BTreeMap;
+
 use api::quantity;
 use api::v1::Volume;
 use k8s_openapi::api::core::v1::LocalObjectReference;
@@ -14,9 +16,11 @@ const CLOUD_INIT_LIMIT: usize = 2048;
 pub(super) fn validate(cx: &SpecContext<'_>, causes: &mut Causes) {
     let base = cx.at("volumes");
     let list = &cx.spec.volumes;
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     for (i, volume) in list.iter().enumerate() {
         let field = format!("{base}[{i}]");
-        if let Some(j) = list.iter().take(i).position(|v| v.name == volume.name) {
+        let j = *first.entry(volume.name.as_str()).or_insert(i);
+        if j != i {
             causes.invalid(format!("{field}.name"), format!("{field} and {base}[{j}] must not have the same Name."));
         }
         if volume.data_volume.as_ref().is_some_and(|d| d.name.is_empty()) {

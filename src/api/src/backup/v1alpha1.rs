@@ -18,12 +18,13 @@ kind!(
 );
 
 /// Virtual machine backup spec.
+// CE4-CE6 of spec/admission.md §16.3; of its source, CE7-CE10.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(extend("x-kubernetes-validations" = serde_json::json!([{"rule": "self == oldSelf", "message": "spec is immutable after creation"}, {"rule": "has(self.pvcName) && self.pvcName != \"\"", "message": "pvcName must be specified"}, {"rule": "!has(self.mode) || self.mode != 'Pull' || (has(self.tokenSecretRef) && self.tokenSecretRef != \"\")", "message": "tokenSecretRef must be specified when mode is Pull"}])))]
+#[schemars(extend("x-kubernetes-validations" = serde_json::json!([{"rule": "self == oldSelf", "message": "spec is immutable after creation"}, {"rule": "has(self.pvcName) && self.pvcName != \"\"", "message": "pvcName is required"}, {"rule": "!has(self.mode) || self.mode != 'Pull' || (has(self.tokenSecretRef) && self.tokenSecretRef != \"\")", "message": "tokenSecretRef is required when mode is Pull"}])))]
 pub struct VirtualMachineBackupSpec {
     /// Where the data comes from: kubevirt.io VirtualMachine or backup.kubevirt.io VirtualMachineBackupTracker.
-    #[schemars(extend("x-kubernetes-validations" = serde_json::json!([{"rule": "has(self.apiGroup)", "message": "apiGroup must be specified"}, {"rule": "!has(self.apiGroup) || self.apiGroup == 'kubevirt.io' || self.apiGroup == 'backup.kubevirt.io'", "message": "must satisfy: !has(self.apiGroup) || self.apiGroup == 'kubevirt.io' || self.apiGroup == 'backup.kubevirt.io'"}, {"rule": "!has(self.apiGroup) || (self.apiGroup == 'kubevirt.io' && self.kind == 'VirtualMachine') || (self.apiGroup == 'backup.kubevirt.io' && self.kind == 'VirtualMachineBackupTracker')", "message": "must satisfy: !has(self.apiGroup) || (self.apiGroup == 'kubevirt.io' && self.kind == 'VirtualMachine') || (self.apiGroup == 'backup.kubevirt.io' && self.kind == 'VirtualMachineBackupTracker')"}, {"rule": "self.name != ''", "message": "must satisfy: self.name != ''"}])))]
+    #[schemars(extend("x-kubernetes-validations" = serde_json::json!([{"rule": "has(self.apiGroup)", "message": "apiGroup is required"}, {"rule": "!has(self.apiGroup) || self.apiGroup == 'kubevirt.io' || self.apiGroup == 'backup.kubevirt.io'", "message": "apiGroup must be kubevirt.io or backup.kubevirt.io"}, {"rule": "!has(self.apiGroup) || (self.apiGroup == 'kubevirt.io' && self.kind == 'VirtualMachine') || (self.apiGroup == 'backup.kubevirt.io' && self.kind == 'VirtualMachineBackupTracker')", "message": "kind must be VirtualMachine for kubevirt.io or VirtualMachineBackupTracker for backup.kubevirt.io"}, {"rule": "self.name != ''", "message": "name is required"}])))]
     pub source: TypedLocalObjectReference,
     /// How it is done: default Push; one of Push, Pull.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,12 +87,13 @@ pub struct BackupVolumeInfo {
 }
 
 /// Virtual machine backup tracker spec.
+// CE11 of spec/admission.md §16.3; of its source, CE12-CE14.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = serde_json::json!([{"rule": "self == oldSelf", "message": "spec is immutable after creation"}])))]
 pub struct VirtualMachineBackupTrackerSpec {
     /// Where the data comes from.
-    #[schemars(extend("x-kubernetes-validations" = serde_json::json!([{"rule": "has(self.apiGroup) && self.apiGroup == 'kubevirt.io'", "message": "must satisfy: has(self.apiGroup) && self.apiGroup == 'kubevirt.io'"}, {"rule": "self.kind == 'VirtualMachine'", "message": "must satisfy: self.kind == 'VirtualMachine'"}, {"rule": "self.name != ''", "message": "must satisfy: self.name != ''"}])))]
+    #[schemars(extend("x-kubernetes-validations" = serde_json::json!([{"rule": "has(self.apiGroup) && self.apiGroup == 'kubevirt.io'", "message": "apiGroup must be kubevirt.io"}, {"rule": "self.kind == 'VirtualMachine'", "message": "kind must be VirtualMachine"}, {"rule": "self.name != ''", "message": "name is required"}])))]
     pub source: TypedLocalObjectReference,
 }
 

@@ -13,6 +13,7 @@ mod attachment;
 mod backend_storage;
 mod compute;
 mod container_disks;
+mod container_path;
 mod metadata;
 mod migration;
 mod overhead;
@@ -34,6 +35,7 @@ use k8s_openapi::api::core::v1::{Pod, PodReadinessGate, PodResourceClaim, PodSpe
 
 pub use annotations::{network_annotations, storage_annotations};
 pub use attachment::{attachment_pod, trigger_pod};
+pub use container_path::container_path_daemons;
 pub use metadata::vmi_id;
 pub use migration::{Migration, migration_target_pod, pinned_images};
 pub use overhead::{memory_overhead, network_overhead};

@@ -13,13 +13,25 @@ use crate::vmi;
 pub(super) const SOCKETS_VOLUME: &str = "virtiofs-containers";
 
 /// The volumes that are shared folders; those that are paths of a container are served by a container injected later.
-pub(super) fn shared(vmi: &VirtualMachineInstance) -> impl Iterator<Item = &Volume> {
+fn shared(vmi: &VirtualMachineInstance) -> impl Iterator<Item = &Volume> {
     let folders = &vmi.spec.domain.devices.filesystems;
     vmi.spec.volumes.iter().filter(|v| folders.iter().any(|f| f.name == v.name) && v.container_path.is_none())
 }
 
 pub(super) fn containers(vmi: &VirtualMachineInstance, cx: &Context<'_>, settings: Settings<'_>) -> Vec<Container> {
     shared(vmi).map(|volume| container(vmi, cx, settings, volume)).collect()
+}
+
+/// The arguments of the daemon that serves a folder under the name of a volume.
+pub(super) fn daemon_args(volume: &str, directory: &str) -> Vec<String> {
+    vec![
+        format!("--socket-path={VIRTIOFS}/{volume}.sock"),
+        format!("--shared-dir={directory}"),
+        "--sandbox=none".to_owned(),
+        "--cache=auto".to_owned(),
+        "--migration-on-error=guest-error".to_owned(),
+        "--migration-mode=find-paths".to_owned(),
+    ]
 }
 
 fn directory(volume: &Volume) -> String {
@@ -39,14 +51,7 @@ fn directory(volume: &Volume) -> String {
 
 fn container(vmi: &VirtualMachineInstance, cx: &Context<'_>, settings: Settings<'_>, volume: &Volume) -> Container {
     let directory = directory(volume);
-    let mut args = vec![
-        format!("--socket-path={VIRTIOFS}/{}.sock", volume.name),
-        format!("--shared-dir={directory}"),
-        "--sandbox=none".to_owned(),
-        "--cache=auto".to_owned(),
-        "--migration-on-error=guest-error".to_owned(),
-        "--migration-mode=find-paths".to_owned(),
-    ];
+    let mut args = daemon_args(&volume.name, &directory);
     let mount = |name: &str, path: String| VolumeMount { name: name.to_owned(), mount_path: path, ..VolumeMount::default() };
     let mut mounts = vec![mount(SOCKETS_VOLUME, VIRTIOFS.to_owned())];
     if volume.service_account.is_some() {

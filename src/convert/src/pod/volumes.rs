@@ -95,7 +95,7 @@ pub(super) fn render(
     if vmi::interfaces(vmi).any(|i| i.sriov.is_some() || device_info(i)) {
         out.network_info();
     }
-    if virtiofs::shared(vmi).next().is_some() {
+    if !vmi.spec.domain.devices.filesystems.is_empty() {
         out.list.push(empty_dir(virtiofs::SOCKETS_VOLUME));
         out.mount(virtiofs::SOCKETS_VOLUME, VIRTIOFS.to_owned(), false);
     }

@@ -56,7 +56,11 @@ const API: &[Rule] = &[
     ("migrations.kubevirt.io", "migrationpolicies", "glw"),
     ("apps", "controllerrevisions", "clg"),
 ];
-const API_LOCAL: &[Rule] = &[("", "configmaps", "glw")];
+const API_LOCAL: &[Rule] = &[
+    ("", "configmaps", "glw"),
+    // In dry runs only, as a policy sees to: whether the components may be placed as an installation wants.
+    ("apps", "deployments, daemonsets", "c"),
+];
 
 const CONTROLLER: &[Rule] = &[
     ("", "namespaces", "glwp"),

@@ -248,6 +248,18 @@ fn evictions(installation: &Installation) -> [Value; 2] {
     ]
 }
 
+/// The webhook on launcher pods that share folders of their own containers. virt-api knows whether the feature gate is on.
+fn launcher_pods(installation: &Installation) -> Value {
+    let mut hook =
+        webhook(installation, &hook("virt-launcher-pod-mutator.kubevirt.io", "c", "", CORE, &["pods"], "/virt-launcher-pod-mutate"));
+    hook["failurePolicy"] = json!("Ignore");
+    hook["reinvocationPolicy"] = json!("IfNeeded");
+    hook["objectSelector"] = json!({"matchLabels": {"kubevirt.io": "virt-launcher"}});
+    let shares = "has(object.spec.volumes) && object.spec.volumes.exists(volume, volume.name == 'virtiofs-containers')";
+    hook["matchConditions"] = json!([{"name": "shares-folders", "expression": shares}]);
+    hook
+}
+
 /// Webhook configurations, API services and policies.
 pub(super) fn objects(installation: &Installation) -> Vec<Value> {
     let annotations = json!({"certificates.kubevirt.io/secret": "kubevirt-virt-api-certs"});
@@ -263,6 +275,11 @@ pub(super) fn objects(installation: &Installation) -> Vec<Value> {
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
             "metadata": {"name": "virt-api-mutator", "labels": managed(), "annotations": annotations},
             "webhooks": MUTATORS.iter().map(|hook| webhook(installation, hook)).collect::<Vec<_>>(),
+        }),
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": "virt-launcher-pod-mutator", "labels": managed(), "annotations": annotations},
+            "webhooks": [launcher_pods(installation)],
         }),
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",

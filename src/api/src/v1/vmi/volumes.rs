@@ -277,11 +277,13 @@ pub struct MemoryDumpVolumeSource {
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerPathVolumeSource {
     /// The folder; absolute, without `..`.
-    #[schemars(extend("maxLength" = 4096, "x-kubernetes-validations" = serde_json::json!([{"rule": "self.startsWith('/')", "message": "path must be absolute"}, {"rule": "!self.contains('..')", "message": "path must not contain '..'"}])))]
+    // CE1, CE2 of spec/admission.md §16.3.
+    #[schemars(extend("maxLength" = 4096, "x-kubernetes-validations" = serde_json::json!([{"rule": "self.startsWith('/')", "message": "path must be absolute (start with '/')"}, {"rule": "!self.contains('..')", "message": "path must not contain '..'"}])))]
     pub path: String,
     /// Must be true.
+    // CE3.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-default" = true, "x-kubernetes-validations" = serde_json::json!([{"rule": "self == true", "message": "readOnly must be true"}])))]
+    #[schemars(extend("x-default" = true, "x-kubernetes-validations" = serde_json::json!([{"rule": "self == true", "message": "readOnly must be true, write access is not supported"}])))]
     pub read_only: Option<bool>,
 }
 

@@ -1,10 +1,8 @@
-//! Admission policies (spec/operator.md §11.9, spec/admission.md §14): what a node's virt-handler may change about nodes.
+//! AP1-AP7: what a node's virt-handler may change about nodes.
 
-use super::{Installation, managed};
+use super::{Installation, Policy, rules};
 use serde_json::{Value, json};
 
-/// The policy; its binding has the same name with another ending.
-const NODE_RESTRICTION: &str = "kubevirt-node-restriction";
 /// Where a service account's token says on which node its pod runs.
 const NODE_NAME_EXTRA: &str = "authentication.kubernetes.io/node-name";
 /// Fields of metadata that virt-handler has nothing to do with.
@@ -20,13 +18,8 @@ const FIXED_METADATA: &[&str] = &[
     "finalizers",
 ];
 
-/// The policies and their bindings.
-pub(super) fn objects(installation: &Installation) -> Vec<Value> {
-    vec![node_restriction(installation), binding()]
-}
-
 /// A handler may write labels and annotations of KubeVirt's on its own node: a node that is taken over is one node lost.
-fn node_restriction(installation: &Installation) -> Value {
+pub(super) fn objects(installation: &Installation) -> Vec<Value> {
     let own_node = format!(
         "has(request.userInfo.extra) && '{NODE_NAME_EXTRA}' in request.userInfo.extra && request.userInfo.extra['{NODE_NAME_EXTRA}'] == [request.name]"
     );
@@ -60,26 +53,18 @@ fn node_restriction(installation: &Installation) -> Value {
         validations.push(denied(&same_number, &format!("this user cannot add/delete non kubevirt-owned {kind}")));
         validations.push(denied(&same_values, &format!("this user cannot update non kubevirt-owned {kind}")));
     }
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": format!("{NODE_RESTRICTION}-policy"), "labels": managed()},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["nodes"]}]},
-            "matchConditions": [{
-                "name": "virt-handler",
-                "expression": format!("request.userInfo.username == 'system:serviceaccount:{}:kubevirt-handler'", installation.namespace),
-            }],
-            "variables": variables,
-            "validations": validations,
-        },
-    })
-}
-
-fn binding() -> Value {
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": format!("{NODE_RESTRICTION}-binding"), "labels": managed()},
-        "spec": {"policyName": format!("{NODE_RESTRICTION}-policy"), "validationActions": ["Deny"]},
-    })
+    let restriction = Policy {
+        name: "kubevirt-node-restriction",
+        failure: "Fail",
+        action: "Deny",
+        gate: None,
+        constraints: rules("", "*", &["UPDATE"], &["nodes"]),
+        conditions: vec![json!({
+            "name": "virt-handler",
+            "expression": format!("request.userInfo.username == 'system:serviceaccount:{}:kubevirt-handler'", installation.namespace),
+        })],
+        variables,
+        validations,
+    };
+    restriction.objects(installation).into()
 }

@@ -6,6 +6,8 @@ use kube_cel::cel::IdedExpr;
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, operators};
 use kube_cel::cel::parser::Parser;
 
+use super::objects;
+
 /// Deepest nesting of an expression.
 const MAX_DEPTH: u16 = 90;
 
@@ -14,10 +16,15 @@ const MAX_DEPTH: u16 = 90;
 /// # Errors
 /// What kube-apiserver prints after `compilation failed: `.
 pub fn parse(source: &str) -> Result<IdedExpr, String> {
+    parse_with(source, false)
+}
+
+/// As [`parse`]; with `objects` also with literals of the types of mutating policies.
+pub(super) fn parse_with(source: &str, objects: bool) -> Result<IdedExpr, String> {
     match Parser::default().enable_optional_syntax(true).max_recursion_depth(MAX_DEPTH).parse(source) {
         Ok(mut expr) => {
             rewrite(&mut expr, &mut expand);
-            refuse(&expr, source)?;
+            refuse(&expr, source, objects)?;
             Ok(expr)
         }
         Err(errors) => Err(errors
@@ -53,11 +60,11 @@ pub(crate) fn error_at(source: &str, needle: &str, message: &str) -> String {
     at(source, line, column, message)
 }
 
-/// The evaluator has no messages: refuse them before it meets one.
-fn refuse(expr: &IdedExpr, source: &str) -> Result<(), String> {
+/// The evaluator has no messages: refuse them before it meets one that is not turned into a map.
+fn refuse(expr: &IdedExpr, source: &str, objects: bool) -> Result<(), String> {
     let mut found = None;
     walk(expr, &mut |expr| match &expr.expr {
-        Expr::Struct(message) => found = Some(message.type_name.clone()),
+        Expr::Struct(message) if !(objects && objects::is_known(&message.type_name)) => found = Some(message.type_name.clone()),
         Expr::Unspecified => found = Some(String::new()),
         _ => {}
     });
@@ -91,7 +98,8 @@ pub(crate) fn walk<'a>(expr: &'a IdedExpr, visit: &mut dyn FnMut(&'a IdedExpr)) 
             }
         }
         Expr::Select(select) => walk(&select.operand, visit),
-        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+        Expr::Struct(literal) => objects::fields(literal).for_each(|(_, inner)| walk(inner, visit)),
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
     }
 }
 
@@ -119,7 +127,14 @@ fn rewrite(expr: &mut IdedExpr, change: &mut dyn FnMut(&mut IdedExpr)) {
             }
         }
         Expr::Select(select) => rewrite(&mut select.operand, change),
-        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+        Expr::Struct(literal) => {
+            for entry in &mut literal.entries {
+                if let EntryExpr::StructField(field) = &mut entry.expr {
+                    rewrite(&mut field.value, change);
+                }
+            }
+        }
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
     }
     change(expr);
 }
@@ -131,6 +146,9 @@ pub(crate) fn lower(expr: &mut IdedExpr) {
             && call.func_name == operators::OPT_SELECT
         {
             operators::OPT_INDEX.clone_into(&mut call.func_name);
+        }
+        if let Expr::Struct(literal) = &mut expr.expr {
+            expr.expr = objects::lowered(literal);
         }
     });
 }
@@ -236,6 +254,7 @@ pub fn nesting(expr: &IdedExpr) -> u32 {
             .max()
             .unwrap_or(0),
         Expr::Select(select) => nesting(&select.operand),
-        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => 0,
+        Expr::Struct(literal) => objects::fields(literal).map(|(_, value)| nesting(value)).max().unwrap_or(0),
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => 0,
     }
 }

@@ -6,10 +6,7 @@ use kube_cel::cel::IdedExpr;
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, operators};
 use kube_cel::cel::parser::Parser;
 
-use super::objects;
-
-/// Deepest nesting of an expression.
-const MAX_DEPTH: u16 = 90;
+use super::{objects, stack};
 
 /// Parses an expression and expands the macros that `cel`'s parser leaves as calls.
 ///
@@ -21,7 +18,9 @@ pub fn parse(source: &str) -> Result<IdedExpr, String> {
 
 /// As [`parse`]; with `objects` also with literals of the types of mutating policies.
 pub(super) fn parse_with(source: &str, objects: bool) -> Result<IdedExpr, String> {
-    match Parser::default().enable_optional_syntax(true).max_recursion_depth(MAX_DEPTH).parse(source) {
+    let refused = || at(source, 1, 1, stack::TOO_DEEP);
+    stack::parse(source, || match Parser::default().enable_optional_syntax(true).max_recursion_depth(u16::MAX).parse(source) {
+        Ok(expr) if stack::is_too_deep(&expr) => Err(refused()),
         Ok(mut expr) => {
             rewrite(&mut expr, &mut expand);
             refuse(&expr, source, objects)?;
@@ -36,7 +35,8 @@ pub(super) fn parse_with(source: &str, objects: bool) -> Result<IdedExpr, String
             })
             .collect::<Vec<_>>()
             .join("\n")),
-    }
+    })
+    .unwrap_or_else(|| Err(refused()))
 }
 
 fn syntax(message: &str) -> String {
@@ -74,32 +74,42 @@ fn refuse(expr: &IdedExpr, source: &str, objects: bool) -> Result<(), String> {
     }
 }
 
+/// The expressions directly within one.
+fn inner(expr: &IdedExpr) -> Vec<&IdedExpr> {
+    match &expr.expr {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::Comprehension(loops) => vec![&loops.iter_range, &loops.accu_init, &loops.loop_cond, &loops.loop_step, &loops.result],
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => {
+            let entries = map.entries.iter().filter_map(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => Some([&entry.key, &entry.value]),
+                EntryExpr::StructField(_) => None,
+            });
+            entries.flatten().collect()
+        }
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Struct(literal) => objects::fields(literal).map(|(_, value)| value).collect(),
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => Vec::new(),
+    }
+}
+
+/// Whether a tree has more levels than `limit`; does not recurse.
+pub(super) fn is_deeper(expr: &IdedExpr, limit: usize) -> bool {
+    let mut open = vec![(expr, 1)];
+    while let Some((expr, level)) = open.pop() {
+        if level > limit {
+            return true;
+        }
+        open.extend(inner(expr).into_iter().map(|inner| (inner, level + 1)));
+    }
+    false
+}
+
 /// Visits every expression, the outer before the inner.
 pub(crate) fn walk<'a>(expr: &'a IdedExpr, visit: &mut dyn FnMut(&'a IdedExpr)) {
     visit(expr);
-    match &expr.expr {
-        Expr::Call(call) => {
-            for inner in call.target.as_deref().into_iter().chain(&call.args) {
-                walk(inner, visit);
-            }
-        }
-        Expr::Comprehension(loops) => {
-            for inner in [&loops.iter_range, &loops.accu_init, &loops.loop_cond, &loops.loop_step, &loops.result] {
-                walk(inner, visit);
-            }
-        }
-        Expr::List(list) => list.elements.iter().for_each(|inner| walk(inner, visit)),
-        Expr::Map(map) => {
-            for entry in &map.entries {
-                if let EntryExpr::MapEntry(entry) = &entry.expr {
-                    walk(&entry.key, visit);
-                    walk(&entry.value, visit);
-                }
-            }
-        }
-        Expr::Select(select) => walk(&select.operand, visit),
-        Expr::Struct(literal) => objects::fields(literal).for_each(|(_, inner)| walk(inner, visit)),
-        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+    for inner in inner(expr) {
+        walk(inner, visit);
     }
 }
 

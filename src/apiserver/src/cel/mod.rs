@@ -18,6 +18,7 @@ pub mod library;
 mod objects;
 mod program;
 pub mod rules;
+mod stack;
 pub mod types;
 pub mod value;
 

@@ -8,7 +8,7 @@ use kube_cel::cel::{ExecutionError, IdedExpr, Value as Cel};
 use serde_json::Value;
 
 use super::library::{self, AccessCheck, Authorize};
-use super::{ast, objects, types, value};
+use super::{ast, objects, stack, types, value};
 
 /// Loop iterations that one evaluation may need in the worst case.
 pub(crate) const BUDGET: f64 = 2_000_000.0;
@@ -92,10 +92,11 @@ impl Program {
         if !env.composed.is_empty() {
             scope.declare("variables", types::Type::Fields(env.composed.clone()));
         }
-        let result = types::infer(&expr, &mut scope).map_err(|problem| CelError::Compile(problem.text(source)))?;
-        let (result, nesting) = (result.to_string(), ast::nesting(&expr));
-        let mismatch = objects::mismatch(&expr);
-        ast::lower(&mut expr);
+        let (result, nesting, mismatch) = stack::walk(&expr, || {
+            let result = types::infer(&expr, &mut scope).map_err(|problem| CelError::Compile(problem.text(source)))?;
+            Ok((result.to_string(), ast::nesting(&expr), objects::mismatch(&expr)))
+        })?;
+        stack::lower(&mut expr);
         Ok(Self { source: source.to_owned(), result, nesting, mismatch, expr })
     }
 

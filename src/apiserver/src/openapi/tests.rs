@@ -120,6 +120,18 @@ fn every_reference_leads_to_a_definition() {
     }
 }
 
+/// Clients that check manifests refuse a document with a reference into nowhere.
+#[test]
+fn the_whole_document_refers_only_to_itself() {
+    let api = OpenApi::new(Registry::new(crate::builtin::catalog()));
+    let text = get(&api, "/openapi/v2").to_string();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    for part in text.split("\"$ref\":\"#/definitions/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(document["definitions"].get(name).is_some(), "{name}");
+    }
+}
+
 #[test]
 fn version_two_leaves_out_what_it_cannot_say() {
     let (api, _) = api();

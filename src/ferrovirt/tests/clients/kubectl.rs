@@ -67,8 +67,13 @@ fn server_side_apply_knows_who_owns_what() {
     let Some(kubectl) = kubectl() else { return };
     let server = Server::alone();
     let k = kubectl.with(&server);
-    let managers =
-        || k.ok("get cm zoo --show-managed-fields -o 'jsonpath={range .metadata.managedFields[*]}{.manager}/{.operation} {end}'");
+    let managers = || {
+        let path = "{range .metadata.managedFields[*]}{.manager}/{.operation} {end}";
+        let listed = k.ok(&format!("get cm zoo --show-managed-fields -o 'jsonpath={path}'"));
+        let mut managers: Vec<&str> = listed.split(' ').collect();
+        managers.sort_unstable();
+        managers.join(" ")
+    };
     // What a client applied on its own becomes the server's to track.
     k.given("apply -f -", MAP);
     assert_eq!(managers(), "kubectl-client-side-apply/Update");
@@ -81,7 +86,7 @@ fn server_side_apply_knows_who_owns_what() {
     assert_eq!(k.ok("get cm zoo -o 'jsonpath={.data.cat}'"), "tiger");
     k.given("apply --server-side --field-manager=keeper --force-conflicts -f -", &lion);
     assert_eq!(k.ok("get cm zoo -o 'jsonpath={.data.cat}'"), "lion");
-    assert_eq!(managers(), "kubectl-last-applied/Apply keeper/Apply");
+    assert_eq!(managers(), "keeper/Apply kubectl-last-applied/Apply");
 
     // What its only owner no longer names goes away.
     k.given("apply --server-side --field-manager=keeper -f -", &lion.replace("\ndata:", "\ndata:\n  dog: wolf"));

@@ -62,7 +62,7 @@ async fn server(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
             .status(101)
             .header("connection", "Upgrade")
             .header("upgrade", "websocket")
-            .header("sec-websocket-protocol", "plain.kubevirt.io")
+            .header("sec-websocket-protocol", "plain.example.dev")
             .body(Full::default())
             .unwrap();
     }
@@ -218,7 +218,7 @@ async fn an_upgrade_becomes_a_pipe() {
         .unwrap();
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.status(), 101);
-    assert_eq!(response.headers()["sec-websocket-protocol"], "plain.kubevirt.io");
+    assert_eq!(response.headers()["sec-websocket-protocol"], "plain.example.dev");
     let mut pipe = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
     for word in ["hello", "again"] {
         pipe.write_all(word.as_bytes()).await.unwrap();

@@ -15,6 +15,7 @@ pub(crate) const BUDGET: f64 = 2_000_000.0;
 
 /// Why an expression has no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CelError {
     /// It does not compile; the text is what follows `compilation failed: ` in Kubernetes' messages.
     #[error("{0}")]

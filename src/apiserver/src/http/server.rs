@@ -139,6 +139,7 @@ impl Builder {
 
 /// Why a server cannot be put together.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// The certificates for authentication cannot be read.
     #[error("read the certificate authorities")]

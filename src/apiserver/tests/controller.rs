@@ -112,7 +112,7 @@ async fn a_controller_keeps_its_objects_as_they_should_be() {
     };
     let settle = |name: &'static str, size| {
         let waiting = await_condition(maps.clone(), name, has_size(size));
-        async { tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap() }
+        async { tokio::time::timeout(Duration::from_mins(1), waiting).await.unwrap().unwrap() }
     };
     settle("early", "1").await;
     api.create(&PostParams::default(), &toy("late", 2)).await.unwrap();
@@ -125,11 +125,11 @@ async fn a_controller_keeps_its_objects_as_they_should_be() {
     maps.delete("late", &DeleteParams::default()).await.unwrap();
     settle("late", "3").await;
     let seen = |toy: Option<&DynamicObject>| toy.is_some_and(|toy| toy.data["status"]["seen"] == 2);
-    tokio::time::timeout(Duration::from_secs(60), await_condition(api.clone(), "late", seen)).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_mins(1), await_condition(api.clone(), "late", seen)).await.unwrap().unwrap();
 
     let uid = api.get("late").await.unwrap().metadata.uid.unwrap();
     api.delete("late", &DeleteParams::default()).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(60), await_condition(api.clone(), "late", conditions::is_deleted(&uid)))
+    tokio::time::timeout(Duration::from_mins(1), await_condition(api.clone(), "late", conditions::is_deleted(&uid)))
         .await
         .unwrap()
         .unwrap();

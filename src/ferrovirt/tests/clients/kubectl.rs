@@ -78,7 +78,7 @@ fn server_side_apply_knows_who_owns_what() {
     k.given("apply -f -", MAP);
     assert_eq!(managers(), "kubectl-client-side-apply/Update");
     assert_eq!(k.given("apply --server-side -f -", MAP), "configmap/zoo serverside-applied");
-    assert_eq!(managers(), "kubectl/Apply kubectl-last-applied/Apply");
+    assert_eq!(managers(), "kubectl-last-applied/Apply kubectl/Apply");
 
     let lion = MAP.replace("tiger", "lion");
     let refused = k.fails("apply --server-side --field-manager=keeper -f -", &lion);

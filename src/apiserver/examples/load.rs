@@ -111,7 +111,7 @@ async fn count_events(watch: Response<Body>, seen: Arc<AtomicU64>) -> Result<(),
     let mut body = pin!(watch.into_body());
     while let Some(frame) = body.frame().await {
         if let Some(data) = frame?.data_ref() {
-            seen.fetch_add(data.iter().filter(|byte| **byte == b'\n').count() as u64, Ordering::Relaxed);
+            seen.fetch_add(data.split(|byte| *byte == b'\n').count().saturating_sub(1) as u64, Ordering::Relaxed);
         }
     }
     Ok(())

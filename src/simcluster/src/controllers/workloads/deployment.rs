@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Value, json};
 
 use super::rollout::{Size, roll, share};
-use super::{controlled_by, hash, replica_set, uid};
+use super::{controlled_by, hash, may_adopt, replica_set, uid};
 use crate::client::{Answer, collection_of, optional, path_of};
 use crate::cluster::Shared;
 use crate::controllers::{existing_is_fine, work};
@@ -132,6 +132,9 @@ impl Controller {
             let fits = selects(&spec.selector, meta.labels.as_ref().unwrap_or(&Labels::new()));
             if controller(meta).is_some() || meta.deletion_timestamp.is_some() || !fits {
                 continue;
+            }
+            if !may_adopt(&self.shared, deployment).await? {
+                return Ok(true);
             }
             let body = json!({"metadata": {"uid": meta.uid, "ownerReferences": [controlled_by(deployment)]}});
             let path = path_of::<ReplicaSet>(&key.namespace, meta.name.as_deref().unwrap_or_default());

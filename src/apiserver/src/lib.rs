@@ -44,3 +44,8 @@ pub mod selector;
 pub mod serve;
 pub mod store;
 pub mod table;
+
+// The README's example is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

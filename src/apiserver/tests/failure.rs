@@ -309,3 +309,183 @@ async fn a_client_that_leaves_frees_its_watch() {
     };
     tokio::time::timeout(Duration::from_secs(5), gone).await.unwrap();
 }
+
+/// Just beyond the limit, in every place that takes a body.
+#[rstest]
+#[case(Method::POST, "", "application/json")]
+#[case(Method::POST, "", "application/yaml")]
+#[case(Method::POST, "", "application/vnd.kubernetes.protobuf")]
+#[case(Method::PUT, "/a", "application/json")]
+#[case(Method::PATCH, "/a", "application/merge-patch+json")]
+#[case(Method::PATCH, "/a", "application/json-patch+json")]
+#[case(Method::PATCH, "/a", "application/strategic-merge-patch+json")]
+#[case(Method::PATCH, "/a?fieldManager=me", "application/apply-patch+yaml")]
+#[case(Method::DELETE, "/a", "application/json")]
+#[case(Method::DELETE, "", "application/json")]
+#[tokio::test(start_paused = true)]
+async fn bodies_beyond_the_limit_are_refused(#[case] method: Method, #[case] name: &str, #[case] media: &str) {
+    let served = served();
+    let path = "/api/v1/namespaces/default/configmaps";
+    let made = json!({"metadata": {"name": "a"}}).to_string().into_bytes();
+    assert_eq!(served.ask(UserInfo::admin(), Method::POST, path, &[], made).await.0, 201);
+    let body = vec![b' '; (3 << 20) + 1];
+    let (status, answer) = served.ask(UserInfo::admin(), method, &format!("{path}{name}"), &[("content-type", media)], body).await;
+    assert_eq!((status, answer["reason"].as_str().unwrap()), (413, "RequestEntityTooLarge"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_without_end_is_cut_off() {
+    let served = served();
+    let head = "POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    let answer = served.talk(Some(&served.pki.admin), format!("{head}{}", chunk.repeat(64)).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(served.is_well().await);
+}
+
+#[rstest]
+#[case::annotations(json!({"metadata": {"name": "a", "annotations": {"k": "x".repeat(256 << 10)}}}),
+    "metadata.annotations: Too long: may not be more than 262144 bytes")]
+#[case::data(json!({"metadata": {"name": "a"}, "data": {"k": "x".repeat(1 << 20), "l": "x"}}), "Too long: may not be more than 1048576 bytes")]
+#[tokio::test(start_paused = true)]
+async fn large_objects_are_refused(#[case] object: Value, #[case] why: &str) {
+    let served = served();
+    let path = "/api/v1/namespaces/default/configmaps";
+    let (status, answer) = served.ask(UserInfo::admin(), Method::POST, path, &[], object.to_string().into_bytes()).await;
+    assert_eq!(status, 422, "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains(why), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_patch_of_too_many_operations_is_refused() {
+    let served = served();
+    let path = "/api/v1/namespaces/default/configmaps";
+    let made = json!({"metadata": {"name": "a"}}).to_string().into_bytes();
+    assert_eq!(served.ask(UserInfo::admin(), Method::POST, path, &[], made).await.0, 201);
+    let operations = json!(vec![json!({"op": "add", "path": "/data", "value": {}}); 10_001]).to_string().into_bytes();
+    let media = [("content-type", "application/json-patch+json")];
+    let (status, answer) = served.ask(UserInfo::admin(), Method::PATCH, &format!("{path}/a"), &media, operations).await;
+    assert_eq!(status, 413, "{answer}");
+    // Each copy doubles the object.
+    let mut bombs = vec![json!({"op": "add", "path": "/data", "value": {"k": "x".repeat(1 << 10)}})];
+    bombs.extend((0..40).map(|index| json!({"op": "copy", "from": "/data", "path": format!("/data/d{index}")})));
+    let (status, answer) =
+        served.ask(UserInfo::admin(), Method::PATCH, &format!("{path}/a"), &media, json!(bombs).to_string().into_bytes()).await;
+    assert_eq!(status, 422, "{answer}");
+}
+
+#[rstest]
+#[case::not_utf8("application/json", b"{\"metadata\": {\"name\": \"\xff\xfe\"}}")]
+#[case::cut("application/json", b"{\"metadata\": ")]
+#[case::trailing("application/json", b"{} {}")]
+#[case::a_list("application/json", b"[]")]
+#[case::no_number("application/json", b"{\"metadata\": {\"generation\": 1e999}}")]
+#[case::aliases("application/yaml", b"a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
+d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n")]
+#[case::no_message("application/vnd.kubernetes.protobuf", b"k8s\0\xff\xff\xff\xff\xff\xff")]
+#[case::no_magic("application/vnd.kubernetes.protobuf", b"{}")]
+#[tokio::test(start_paused = true)]
+async fn broken_bodies_are_refused(#[case] media: &str, #[case] body: &[u8]) {
+    let served = served();
+    let path = "/api/v1/namespaces/default/configmaps";
+    let (status, answer) = served.ask(UserInfo::admin(), Method::POST, path, &[("content-type", media)], body.to_vec()).await;
+    assert!(matches!(status, 400 | 422), "{status} {answer}");
+}
+
+/// Expressions as deep as a request is long: of policies, of definitions.
+#[rstest]
+#[case("(", "1", ")")]
+#[case("[", "1", "]")]
+#[case("{'a': ", "1", "}")]
+#[case("object.list.map(x, ", "1", ")")]
+#[case("", "1", "+1")]
+#[case("", "object", ".a")]
+#[case("", "object", "[0]")]
+#[case("true ? 1 : ", "1", "")]
+#[case("!", "true", "")]
+#[tokio::test(start_paused = true)]
+async fn deep_expressions_are_refused(#[case] before: &str, #[case] inner: &str, #[case] after: &str) {
+    let served = served();
+    let mut last = 0;
+    for depth in [60, 240, 1_000, 20_000] {
+        let expression = format!("size([{}{inner}{}]) == 1", before.repeat(depth), after.repeat(depth));
+        let policy = json!({"metadata": {"name": format!("p{depth}")}, "spec": {
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]},
+            "validations": [{"expression": expression}]}});
+        let path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+        let (status, answer) = served.ask(UserInfo::admin(), Method::POST, path, &[], policy.to_string().into_bytes()).await;
+        assert!(matches!(status, 201 | 422), "{depth}: {status} {answer}");
+        assert!(depth > 60 || status == 201, "{answer}");
+        last = status;
+    }
+    assert!(last == 422 || before == "!", "{last}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_does_not_come_ends_the_connection() {
+    let served = served();
+    let (mut client, end) = tokio::io::duplex(64);
+    served.connect.send(Box::new(end)).await.unwrap();
+    client.write_all(b"\x16\x03\x01").await.unwrap();
+    let begin = tokio::time::Instant::now();
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_mins(1), client.read_to_end(&mut rest)).await.unwrap();
+    assert!(begin.elapsed() <= Duration::from_secs(15), "{:?}", begin.elapsed());
+    assert!(served.is_well().await);
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<String>>);
+
+impl tracing::field::Visit for Log {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        use std::fmt::Write as _;
+        write!(self.0.lock().unwrap(), " {field}={value:?}").unwrap();
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, attributes: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        attributes.record(&mut self.clone());
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, values: &tracing::span::Record<'_>) {
+        values.record(&mut self.clone());
+    }
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Every level is captured: not even at the finest may a credential or the content of a secret be written.
+#[tokio::test(start_paused = true)]
+async fn refusals_are_logged_and_secrets_are_not() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let served = served();
+    let bad =
+        "GET /api/v1/secrets?token=hidden-query HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hidden-token\r\nConnection: close\r\n\r\n";
+    assert!(served.talk(None, bad.as_bytes()).await.starts_with("HTTP/1.1 401 "));
+    let amy = || UserInfo::new("amy", &["system:authenticated"]);
+    let secret = json!({"metadata": {"name": "s"}, "stringData": {"k": "hidden-value"}}).to_string().into_bytes();
+    let path = "/api/v1/namespaces/default/secrets";
+    assert_eq!(served.ask(amy(), Method::POST, path, &[], secret.clone()).await.0, 403);
+    assert_eq!(served.ask(UserInfo::admin(), Method::POST, path, &[], secret).await.0, 201);
+    assert_eq!(served.ask(amy(), Method::GET, "/version", &[("impersonate-user", "root")], Vec::new()).await.0, 403);
+    let log = log.0.lock().unwrap();
+    for part in [
+        "path=\"/api/v1/secrets\" user=\"\" code=401",
+        "path=\"/api/v1/namespaces/default/secrets\" user=\"amy\" code=403",
+        "path=\"/version\" user=\"amy\" code=403",
+    ] {
+        assert!(log.contains(part), "no {part} in {log}");
+    }
+    assert!(!log.contains("hidden"), "{log}");
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::client::{Answer, Client, collection};
 
@@ -51,7 +51,7 @@ struct Document {
 struct Group {
     #[serde(default)]
     metadata: Metadata,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     versions: Vec<Version>,
 }
 
@@ -64,7 +64,7 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Version {
     version: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     resources: Vec<Resource>,
 }
 
@@ -76,8 +76,13 @@ struct Resource {
     #[serde(default)]
     response_kind: ResponseKind,
     scope: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     verbs: Vec<String>,
+}
+
+/// An empty list may be written `null`: aggregated servers in Go send their lists as they are.
+fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 #[derive(Default, Deserialize)]
@@ -108,4 +113,18 @@ pub(crate) async fn resources(client: &Client) -> Answer<Vec<ApiResource>> {
         }
     }
     Ok(found.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_may_be_null() {
+        let text = r#"{"items": [{"metadata": {"name": "a"}, "versions": [{"version": "v1", "resources": [
+            {"resource": "b", "scope": "Namespaced", "verbs": null}]}, {"version": "v2", "resources": null}]}]}"#;
+        let document: Document = serde_json::from_str(text).unwrap();
+        let versions = &document.items.first().unwrap().versions;
+        assert_eq!(versions.iter().map(|version| version.resources.len()).collect::<Vec<_>>(), [1, 0]);
+    }
 }

@@ -1,8 +1,8 @@
 //! Admission: what may be added to an object, and whether it may be stored, before anybody sees it.
 //!
 //! # Flow
-//! [`Chain::mutate`]: built-in plugins, then mutating webhooks one after the other; when a later
-//! one changes the object, the built-in plugins and the webhooks with `reinvocationPolicy: IfNeeded` see it once more.
+//! [`Chain::mutate`]: built-in plugins, then mutating policies and mutating webhooks one after the other; when a later one
+//! changes the object, the built-in plugins and those with `reinvocationPolicy: IfNeeded` see it once more.
 //! [`Chain::validate`]: built-in plugins, validating policies, validating webhooks (all at once), and the resource quota
 //! last, since it books what is about to be stored.
 //!
@@ -191,17 +191,18 @@ impl Chain {
         self.webhooks.client()
     }
 
-    /// Lets plugins and webhooks change the object.
+    /// Lets plugins, policies and webhooks change the object.
     ///
     /// # Errors
-    /// A plugin or webhook refuses, or a webhook that must answer does not.
+    /// A plugin or webhook refuses, a policy fails, or a webhook that must answer does not.
     pub async fn mutate(&self, attributes: &mut Attributes) -> Result<Vec<Warning>, ApiError> {
         self.mutate_in_tree(attributes)?;
         let mut warnings = Vec::new();
         if matching::is_exempt(attributes) {
             return Ok(warnings);
         }
-        webhook::mutate(self, attributes, &mut warnings).await?;
+        let mut policies = policy::mutating::Run::first(self, attributes)?;
+        webhook::mutate(self, attributes, &mut policies, &mut warnings).await?;
         Ok(warnings)
     }
 

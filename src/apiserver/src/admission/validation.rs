@@ -3,6 +3,8 @@
 //!
 //! Facts: `pkg/apis/admissionregistration/validation/validation.go`, `apiserver/pkg/util/webhook/validation.go`.
 
+pub mod policies;
+
 use serde_json::{Value, json};
 
 use crate::cel::{CelError, Environment, Program};
@@ -198,6 +200,11 @@ fn check_conditions(owner: &Value, at: &str, environment: &Environment, wrong: &
     }
 }
 
+/// Whether a result may be of the type, as far as it is known.
+fn fits(result: &str, kind: &str) -> bool {
+    result == kind || result == "dyn" || result == "list(dyn)" && kind.starts_with("list(")
+}
+
 /// An expression must be there, compile, and have the type `kind` (`dyn` takes any) as far as that is known.
 fn check_expression(expression: &str, field: &str, kind: &str, environment: &Environment, wrong: &mut Vec<FieldError>) {
     if expression.trim().is_empty() {
@@ -205,7 +212,7 @@ fn check_expression(expression: &str, field: &str, kind: &str, environment: &Env
         return;
     }
     match Program::compile(expression, environment) {
-        Ok(program) if kind != "dyn" && ![kind, "dyn"].contains(&program.result_type()) => {
+        Ok(program) if kind != "dyn" && !fits(program.result_type(), kind) => {
             wrong.push(FieldError::invalid(field, expression, format!("must evaluate to {kind}")));
         }
         Ok(_) => {}
@@ -214,132 +221,6 @@ fn check_expression(expression: &str, field: &str, kind: &str, environment: &Env
         }
         Err(other) => wrong.push(FieldError::invalid(field, expression, other.to_string())),
     }
-}
-
-/// A ValidatingAdmissionPolicy.
-pub fn policy(object: &Value) -> Vec<FieldError> {
-    let mut wrong = Vec::new();
-    let empty = Value::Null;
-    let spec = object.get("spec").unwrap_or(&empty);
-    let text = |name: &str| object::text(spec, &[name]);
-    one_of("spec.failurePolicy", text("failurePolicy"), &["Fail", "Ignore"], &mut wrong);
-    let param_kind = spec.get("paramKind").filter(|kind| kind.is_object());
-    if let Some(kind) = param_kind {
-        for field in ["apiVersion", "kind"] {
-            if object::text(kind, &[field]).is_empty() {
-                wrong.push(FieldError::required(format!("spec.paramKind.{field}"), ""));
-            }
-        }
-    }
-    match spec.get("matchConstraints").filter(|constraints| constraints.is_object()) {
-        None => wrong.push(FieldError::required("spec.matchConstraints", "")),
-        Some(constraints) => {
-            check_match(constraints, "spec.matchConstraints", &mut wrong);
-            if object::list(constraints, &["resourceRules"]).is_empty() {
-                wrong.push(FieldError::required("spec.matchConstraints.resourceRules", ""));
-            }
-        }
-    }
-    let mut environment = Environment::admission(param_kind.is_some(), true);
-    check_conditions(spec, "spec", &environment, &mut wrong);
-    for (index, variable) in object::list(spec, &["variables"]).iter().enumerate() {
-        let field = |name: &str| format!("spec.variables[{index}].{name}");
-        let name = object::text(variable, &["name"]);
-        if name.is_empty() {
-            wrong.push(FieldError::required(field("name"), "name is not specified"));
-        } else if !is_identifier(name) {
-            wrong.push(FieldError::invalid(field("name"), name, "name is not a valid CEL identifier"));
-        }
-        let expression = object::text(variable, &["expression"]);
-        check_expression(expression, &field("expression"), "dyn", &environment, &mut wrong);
-        environment = environment.with_composed(name);
-    }
-    let validations = object::list(spec, &["validations"]);
-    if validations.is_empty() && object::list(spec, &["auditAnnotations"]).is_empty() {
-        let detail = "validations or auditAnnotations must contain at least one item";
-        wrong.push(FieldError::required("spec.validations", detail));
-        wrong.push(FieldError::required("spec.auditAnnotations", detail));
-    }
-    for (index, validation) in validations.iter().enumerate() {
-        check_validation(validation, &format!("spec.validations[{index}]"), &environment, &mut wrong);
-    }
-    wrong
-}
-
-fn check_validation(validation: &Value, at: &str, environment: &Environment, wrong: &mut Vec<FieldError>) {
-    let field = |name: &str| format!("{at}.{name}");
-    let text = |name: &str| object::text(validation, &[name]);
-    if text("expression").trim().is_empty() {
-        wrong.push(FieldError::required(field("expression"), "expression is not specified"));
-    } else {
-        check_expression(text("expression"), &field("expression"), "bool", environment, wrong);
-    }
-    if !text("messageExpression").trim().is_empty() {
-        check_expression(text("messageExpression"), &field("messageExpression"), "string", environment, wrong);
-    }
-    if text("message").trim().contains('\n') {
-        wrong.push(FieldError::invalid(field("message"), text("message"), "message must not contain line breaks"));
-    }
-    let reasons = ["Unauthorized", "Forbidden", "Invalid", "RequestEntityTooLarge"];
-    one_of(&field("reason"), text("reason"), &reasons, wrong);
-}
-
-fn is_identifier(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn check_match(constraints: &Value, at: &str, wrong: &mut Vec<FieldError>) {
-    one_of(&format!("{at}.matchPolicy"), object::text(constraints, &["matchPolicy"]), &["Equivalent", "Exact"], wrong);
-    check_selectors(constraints, at, wrong);
-    for list in ["resourceRules", "excludeResourceRules"] {
-        for (index, rule) in object::list(constraints, &[list]).iter().enumerate() {
-            check_rule(rule, &format!("{at}.{list}[{index}]"), wrong);
-        }
-    }
-}
-
-/// A ValidatingAdmissionPolicyBinding.
-pub fn binding(object: &Value) -> Vec<FieldError> {
-    let mut wrong = Vec::new();
-    let empty = Value::Null;
-    let spec = object.get("spec").unwrap_or(&empty);
-    if object::text(spec, &["policyName"]).is_empty() {
-        wrong.push(FieldError::required("spec.policyName", ""));
-    }
-    if let Some(reference) = spec.get("paramRef").filter(|reference| reference.is_object()) {
-        let has_name = !object::text(reference, &["name"]).is_empty();
-        let has_selector = reference.get("selector").is_some_and(Value::is_object);
-        if has_name == has_selector {
-            let detail = if has_name { "name and selector are mutually exclusive" } else { "one of name or selector must be specified" };
-            wrong.push(FieldError::required("spec.paramRef", detail));
-        }
-        let action = object::text(reference, &["parameterNotFoundAction"]);
-        if action.is_empty() {
-            wrong.push(FieldError::required("spec.paramRef.parameterNotFoundAction", ""));
-        }
-        one_of("spec.paramRef.parameterNotFoundAction", action, &["Deny", "Allow"], &mut wrong);
-    }
-    if let Some(resources) = spec.get("matchResources").filter(|resources| resources.is_object()) {
-        check_match(resources, "spec.matchResources", &mut wrong);
-    }
-    let actions = object::strings(spec, &["validationActions"]);
-    let field = "spec.validationActions";
-    if actions.is_empty() {
-        wrong.push(FieldError::required(field, "at least one validation action is required"));
-    }
-    for (index, action) in actions.iter().enumerate() {
-        one_of(&format!("{field}[{index}]"), action, &["Audit", "Deny", "Warn"], &mut wrong);
-        if actions.iter().take(index).any(|earlier| earlier == action) {
-            wrong.push(FieldError::duplicate(format!("{field}[{index}]"), *action));
-        }
-    }
-    if actions.contains(&"Deny") && actions.contains(&"Warn") {
-        let detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and \
-                      headers serves no purpose)";
-        wrong.push(FieldError::invalid(field, json!(actions), detail));
-    }
-    wrong
 }
 
 #[cfg(test)]
@@ -370,45 +251,6 @@ mod tests {
                  https://host[/path]",
                 "webhooks[0].admissionReviewVersions: Invalid value: [\"v9\"]: must include at least one of v1, v1beta1",
             ]
-        );
-    }
-
-    #[test]
-    fn a_policy_must_compile_and_give_the_right_types() {
-        let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]}]);
-        let with = |validation: Value| json!({"spec": {"matchConstraints": {"resourceRules": rules}, "validations": [validation]}});
-        assert_eq!(texts(&policy(&with(json!({"expression": "variables == null || object.a > 1"})))).len(), 1);
-        let wrong = texts(&policy(&with(json!({"expression": "object.nope +"}))));
-        assert!(
-            wrong[0]
-                .starts_with("spec.validations[0].expression: Invalid value: \"object.nope +\": compilation failed: ERROR: <input>:1:14"),
-            "{wrong:?}"
-        );
-        assert_eq!(
-            texts(&policy(&with(json!({"expression": "'a'"})))),
-            ["spec.validations[0].expression: Invalid value: \"'a'\": must evaluate to bool"]
-        );
-        assert_eq!(texts(&policy(&with(json!({"expression": "object.metadata.name != 'x'"})))), Vec::<String>::new());
-        let mut composed = with(json!({"expression": "variables.n > 1"}));
-        composed["spec"]["variables"] = json!([{"name": "n", "expression": "1 + 1"}]);
-        assert_eq!(texts(&policy(&composed)), Vec::<String>::new());
-        assert_eq!(
-            texts(&policy(&json!({"spec": {}}))),
-            [
-                "spec.matchConstraints: Required value",
-                "spec.validations: Required value: validations or auditAnnotations must contain at least one item",
-                "spec.auditAnnotations: Required value: validations or auditAnnotations must contain at least one item",
-            ]
-        );
-    }
-
-    #[test]
-    fn clashing_actions_are_refused() {
-        let wrong = texts(&binding(&json!({"spec": {"policyName": "x", "validationActions": ["Deny", "Warn", "Sing"]}})));
-        assert_eq!(wrong[0], "spec.validationActions[2]: Unsupported value: \"Sing\": supported values: \"Audit\", \"Deny\", \"Warn\"");
-        assert!(
-            wrong[1].starts_with("spec.validationActions: Invalid value: [\"Deny\",\"Warn\",\"Sing\"]: must not contain both"),
-            "{wrong:?}"
         );
     }
 }

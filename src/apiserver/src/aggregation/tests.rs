@@ -62,7 +62,7 @@ async fn server(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
             .status(101)
             .header("connection", "Upgrade")
             .header("upgrade", "websocket")
-            .header("sec-websocket-protocol", "plain.kubevirt.io")
+            .header("sec-websocket-protocol", "plain.example.dev")
             .body(Full::default())
             .unwrap();
     }
@@ -218,7 +218,7 @@ async fn an_upgrade_becomes_a_pipe() {
         .unwrap();
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.status(), 101);
-    assert_eq!(response.headers()["sec-websocket-protocol"], "plain.kubevirt.io");
+    assert_eq!(response.headers()["sec-websocket-protocol"], "plain.example.dev");
     let mut pipe = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
     for word in ["hello", "again"] {
         pipe.write_all(word.as_bytes()).await.unwrap();
@@ -336,6 +336,27 @@ async fn a_user_reaches_the_other_server_through_the_whole_server() {
     let path = "/apis/sub.example.dev/v1/namespaces/n/things/t/start";
     let (status, body) = ask(UserInfo::admin(), path).await;
     assert!(status == 200 && body.contains("[\"x-remote-user\",\"kubernetes-admin\"]"), "{body}");
+    // What a client says about itself stays here, and so do the credentials that proved who it is.
+    put(
+        &cluster.store,
+        "rbac.authorization.k8s.io",
+        "clusterrolebindings",
+        json!({"metadata": {"name": "b"},
+        "subjects": [{"kind": "User", "name": "bob"}], "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"}}),
+    );
+    let smuggled =
+        Request::get(path).header("impersonate-user", "bob").header("impersonate-group", "testers").header("x-remote-user", "root");
+    let smuggled =
+        smuggled.header("x-remote-extra-scopes", "all").header("authorization", "Bearer secret").header("connection", "x-remote-group");
+    let request = smuggled.body(Empty::<Bytes>::new()).unwrap();
+    let response = tower::ServiceExt::oneshot(server.client_service_as(UserInfo::admin()), request).await.unwrap();
+    let seen: Value = serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    let headers: Vec<(String, String)> = serde_json::from_value(seen["headers"].clone()).unwrap();
+    let about_users = |name: &str| ["x-remote", "impersonate", "authorization"].iter().any(|start| name.starts_with(start));
+    let found: std::collections::BTreeSet<String> =
+        headers.iter().filter(|(name, _)| about_users(name)).map(|(name, value)| format!("{name}: {value}")).collect();
+    let expected = ["x-remote-group: system:authenticated", "x-remote-group: testers", "x-remote-user: bob"];
+    assert_eq!(found, expected.map(ToOwned::to_owned).into());
     let (status, body) = ask(UserInfo::new("amy", &["system:authenticated"]), path).await;
     assert_eq!(status, 403);
     assert!(body.contains("cannot get resource \\\"things/start\\\" in API group \\\"sub.example.dev\\\""), "{body}");

@@ -88,6 +88,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 
 /// Why a token names nobody; without any part of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TokenError {
     /// It is none that this cluster signed.
     #[error("the token is not one of this cluster")]

@@ -225,6 +225,16 @@ pub static ENTRIES: &[Entry] = &[
     )]),
     entry("admissionregistration.k8s.io", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false, &k::WebhookConfiguration)
         .categories(&["api-extensions"]),
+    entry("admissionregistration.k8s.io", "MutatingAdmissionPolicy", "mutatingadmissionpolicies", false, &k::MutatingPolicy)
+        .categories(&["api-extensions"]),
+    entry(
+        "admissionregistration.k8s.io",
+        "MutatingAdmissionPolicyBinding",
+        "mutatingadmissionpolicybindings",
+        false,
+        &k::AdmissionPolicyBinding,
+    )
+    .categories(&["api-extensions"]),
     entry("admissionregistration.k8s.io", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false, &k::AdmissionPolicy)
         .categories(&["api-extensions"])
         .subs(&[sub("status", "ValidatingAdmissionPolicy", RW)]),

@@ -6,18 +6,24 @@ use kube_cel::cel::IdedExpr;
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, operators};
 use kube_cel::cel::parser::Parser;
 
-/// Deepest nesting of an expression.
-const MAX_DEPTH: u16 = 90;
+use super::{objects, stack};
 
 /// Parses an expression and expands the macros that `cel`'s parser leaves as calls.
 ///
 /// # Errors
 /// What kube-apiserver prints after `compilation failed: `.
 pub fn parse(source: &str) -> Result<IdedExpr, String> {
-    match Parser::default().enable_optional_syntax(true).max_recursion_depth(MAX_DEPTH).parse(source) {
+    parse_with(source, false)
+}
+
+/// As [`parse`]; with `objects` also with literals of the types of mutating policies.
+pub(super) fn parse_with(source: &str, objects: bool) -> Result<IdedExpr, String> {
+    let refused = || at(source, 1, 1, stack::TOO_DEEP);
+    stack::parse(source, || match Parser::default().enable_optional_syntax(true).max_recursion_depth(u16::MAX).parse(source) {
+        Ok(expr) if stack::is_too_deep(&expr) => Err(refused()),
         Ok(mut expr) => {
             rewrite(&mut expr, &mut expand);
-            refuse(&expr, source)?;
+            refuse(&expr, source, objects)?;
             Ok(expr)
         }
         Err(errors) => Err(errors
@@ -29,7 +35,8 @@ pub fn parse(source: &str) -> Result<IdedExpr, String> {
             })
             .collect::<Vec<_>>()
             .join("\n")),
-    }
+    })
+    .unwrap_or_else(|| Err(refused()))
 }
 
 fn syntax(message: &str) -> String {
@@ -53,11 +60,11 @@ pub(crate) fn error_at(source: &str, needle: &str, message: &str) -> String {
     at(source, line, column, message)
 }
 
-/// The evaluator has no messages: refuse them before it meets one.
-fn refuse(expr: &IdedExpr, source: &str) -> Result<(), String> {
+/// The evaluator has no messages: refuse them before it meets one that is not turned into a map.
+fn refuse(expr: &IdedExpr, source: &str, objects: bool) -> Result<(), String> {
     let mut found = None;
     walk(expr, &mut |expr| match &expr.expr {
-        Expr::Struct(message) => found = Some(message.type_name.clone()),
+        Expr::Struct(message) if !(objects && objects::is_known(&message.type_name)) => found = Some(message.type_name.clone()),
         Expr::Unspecified => found = Some(String::new()),
         _ => {}
     });
@@ -67,31 +74,42 @@ fn refuse(expr: &IdedExpr, source: &str) -> Result<(), String> {
     }
 }
 
+/// The expressions directly within one.
+fn inner(expr: &IdedExpr) -> Vec<&IdedExpr> {
+    match &expr.expr {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::Comprehension(loops) => vec![&loops.iter_range, &loops.accu_init, &loops.loop_cond, &loops.loop_step, &loops.result],
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => {
+            let entries = map.entries.iter().filter_map(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => Some([&entry.key, &entry.value]),
+                EntryExpr::StructField(_) => None,
+            });
+            entries.flatten().collect()
+        }
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Struct(literal) => objects::fields(literal).map(|(_, value)| value).collect(),
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => Vec::new(),
+    }
+}
+
+/// Whether a tree has more levels than `limit`; does not recurse.
+pub(super) fn is_deeper(expr: &IdedExpr, limit: usize) -> bool {
+    let mut open = vec![(expr, 1)];
+    while let Some((expr, level)) = open.pop() {
+        if level > limit {
+            return true;
+        }
+        open.extend(inner(expr).into_iter().map(|inner| (inner, level + 1)));
+    }
+    false
+}
+
 /// Visits every expression, the outer before the inner.
 pub(crate) fn walk<'a>(expr: &'a IdedExpr, visit: &mut dyn FnMut(&'a IdedExpr)) {
     visit(expr);
-    match &expr.expr {
-        Expr::Call(call) => {
-            for inner in call.target.as_deref().into_iter().chain(&call.args) {
-                walk(inner, visit);
-            }
-        }
-        Expr::Comprehension(loops) => {
-            for inner in [&loops.iter_range, &loops.accu_init, &loops.loop_cond, &loops.loop_step, &loops.result] {
-                walk(inner, visit);
-            }
-        }
-        Expr::List(list) => list.elements.iter().for_each(|inner| walk(inner, visit)),
-        Expr::Map(map) => {
-            for entry in &map.entries {
-                if let EntryExpr::MapEntry(entry) = &entry.expr {
-                    walk(&entry.key, visit);
-                    walk(&entry.value, visit);
-                }
-            }
-        }
-        Expr::Select(select) => walk(&select.operand, visit),
-        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+    for inner in inner(expr) {
+        walk(inner, visit);
     }
 }
 
@@ -119,7 +137,14 @@ fn rewrite(expr: &mut IdedExpr, change: &mut dyn FnMut(&mut IdedExpr)) {
             }
         }
         Expr::Select(select) => rewrite(&mut select.operand, change),
-        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+        Expr::Struct(literal) => {
+            for entry in &mut literal.entries {
+                if let EntryExpr::StructField(field) = &mut entry.expr {
+                    rewrite(&mut field.value, change);
+                }
+            }
+        }
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
     }
     change(expr);
 }
@@ -131,6 +156,9 @@ pub(crate) fn lower(expr: &mut IdedExpr) {
             && call.func_name == operators::OPT_SELECT
         {
             operators::OPT_INDEX.clone_into(&mut call.func_name);
+        }
+        if let Expr::Struct(literal) = &mut expr.expr {
+            expr.expr = objects::lowered(literal);
         }
     });
 }
@@ -236,6 +264,7 @@ pub fn nesting(expr: &IdedExpr) -> u32 {
             .max()
             .unwrap_or(0),
         Expr::Select(select) => nesting(&select.operand),
-        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => 0,
+        Expr::Struct(literal) => objects::fields(literal).map(|(_, value)| nesting(value)).max().unwrap_or(0),
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => 0,
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::ast;
 use super::types::{Scope, Type, infer, of_schema};
+use super::{ast, stack};
 use crate::error::FieldError;
 use crate::schema::structural::{child, property};
 use crate::schema::{ListType, Schema, ValidationRule};
@@ -103,6 +103,8 @@ fn refused(rule: &ValidationRule, at: String, detail: &str) -> FieldError {
 
 fn compile<'a>(source: &str, mut scope: Scope<'a>) -> Result<(Type<'a>, bool), String> {
     let expr = ast::parse(source)?;
-    let of = infer(&expr, &mut scope).map_err(|problem| problem.text(source))?;
-    Ok((of, ast::uses(&expr, "oldSelf")))
+    stack::walk(&expr, || {
+        let of = infer(&expr, &mut scope).map_err(|problem| problem.text(source))?;
+        Ok((of, ast::uses(&expr, "oldSelf")))
+    })
 }

@@ -179,7 +179,8 @@ fn sum(value: &Value) -> Outcome {
 /// Evaluates an expression. A panic of the library is an error of the expression: expressions are data that clients
 /// bring, and must not end the request's task.
 pub(crate) fn resolve(expr: &IdedExpr, context: &Context<'_>) -> Outcome {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Value::resolve(expr, context)))
+    let run = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Value::resolve(expr, context)));
+    super::stack::walk(expr, run)
         .unwrap_or_else(|_| Err(ExecutionError::function_error("evaluate", "internal error: the expression cannot be evaluated")))
 }
 

@@ -5,7 +5,9 @@
 //! `cel.bind`, `optMap` and `optFlatMap` ([`ast`]), `type`, `dyn`, `bool` and the authorizer library ([`library`]), and
 //! a bound on work ([`ast::nesting`]).
 //!
-//! What this does not do: message literals (`Object{…}` of mutating policies; refused at compile time),
+//! Object literals of mutating policies are maps to the evaluator ([`Environment::objects`]).
+//!
+//! What this does not do: other message literals (refused at compile time),
 //! macros with two variables (`all(i, v, …)`), overload resolution beyond the operators, cost estimates as
 //! Kubernetes computes them (a bound on loop iterations stands for the budget), and a stable order when a rule turns a
 //! map into a list.
@@ -13,8 +15,10 @@
 pub mod ast;
 pub mod check;
 pub mod library;
+mod objects;
 mod program;
 pub mod rules;
+mod stack;
 pub mod types;
 pub mod value;
 

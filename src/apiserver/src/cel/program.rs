@@ -8,13 +8,14 @@ use kube_cel::cel::{ExecutionError, IdedExpr, Value as Cel};
 use serde_json::Value;
 
 use super::library::{self, AccessCheck, Authorize};
-use super::{ast, types, value};
+use super::{ast, objects, stack, types, value};
 
 /// Loop iterations that one evaluation may need in the worst case.
 pub(crate) const BUDGET: f64 = 2_000_000.0;
 
 /// Why an expression has no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CelError {
     /// It does not compile; the text is what follows `compilation failed: ` in Kubernetes' messages.
     #[error("{0}")]
@@ -34,6 +35,8 @@ pub struct Environment {
     pub variables: Vec<String>,
     /// Fields of `variables`: expressions of the policy that come before this one.
     pub composed: Vec<String>,
+    /// Whether there are literals of the types of mutating policies: `Object`, its fields' as `Object.spec`, `JSONPatch`.
+    pub objects: bool,
 }
 
 impl Environment {
@@ -48,7 +51,14 @@ impl Environment {
             variables.push("authorizer".to_owned());
             variables.push("authorizer.requestResource".to_owned());
         }
-        Self { variables, composed: Vec::new() }
+        Self { variables, composed: Vec::new(), objects: false }
+    }
+
+    /// The same with object literals.
+    #[must_use]
+    pub fn with_objects(mut self) -> Self {
+        self.objects = true;
+        self
     }
 
     /// The same with `variables.NAME`.
@@ -66,6 +76,7 @@ pub struct Program {
     expr: IdedExpr,
     result: String,
     nesting: u32,
+    mismatch: Option<String>,
 }
 
 impl Program {
@@ -74,7 +85,7 @@ impl Program {
     /// # Errors
     /// [`CelError::Compile`] for syntax errors, undeclared names and unknown fields of `variables`.
     pub fn compile(source: &str, env: &Environment) -> Result<Self, CelError> {
-        let mut expr = ast::parse(source).map_err(CelError::Compile)?;
+        let mut expr = ast::parse_with(source, env.objects).map_err(CelError::Compile)?;
         let mut scope = types::Scope::new();
         for name in &env.variables {
             scope.declare(name, types::Type::Dyn);
@@ -82,10 +93,12 @@ impl Program {
         if !env.composed.is_empty() {
             scope.declare("variables", types::Type::Fields(env.composed.clone()));
         }
-        let result = types::infer(&expr, &mut scope).map_err(|problem| CelError::Compile(problem.text(source)))?;
-        let (result, nesting) = (result.to_string(), ast::nesting(&expr));
-        ast::lower(&mut expr);
-        Ok(Self { source: source.to_owned(), result, nesting, expr })
+        let (result, nesting, mismatch) = stack::walk(&expr, || {
+            let result = types::infer(&expr, &mut scope).map_err(|problem| CelError::Compile(problem.text(source)))?;
+            Ok((result.to_string(), ast::nesting(&expr), objects::mismatch(&expr)))
+        })?;
+        stack::lower(&mut expr);
+        Ok(Self { source: source.to_owned(), result, nesting, mismatch, expr })
     }
 
     /// As it was written.
@@ -108,6 +121,9 @@ impl Program {
     /// # Errors
     /// [`CelError::Run`], or [`CelError::Budget`] when nested loops over the variables could take too long.
     pub fn eval(&self, variables: &Variables<'_>) -> Result<Cel, CelError> {
+        if let Some(mismatch) = &self.mismatch {
+            return Err(CelError::Run(format!("type mismatch: {mismatch}")));
+        }
         if worst_case(variables.widest, self.nesting) > BUDGET {
             return Err(CelError::Budget);
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::program::{BUDGET, run_error, worst_case};
 use super::value::{typed, widest};
-use super::{ast, library};
+use super::{ast, library, stack};
 use crate::error::FieldError;
 use crate::schema::path::Path;
 use crate::schema::{Counterparts, JsonType, Rules, Schema, ValidationRule};
@@ -54,7 +54,7 @@ impl CompiledRules {
 fn compile(rule: &ValidationRule) -> CompiledRule {
     let parse = |source: &str| {
         let mut expr = ast::parse(source).ok()?;
-        ast::lower(&mut expr);
+        stack::lower(&mut expr);
         Some(expr)
     };
     let program = parse(&rule.rule);

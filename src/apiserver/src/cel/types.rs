@@ -7,6 +7,7 @@ use kube_cel::cel::IdedExpr;
 use kube_cel::cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
 
 use super::ast::error_at;
+use super::objects;
 use super::value::unescape;
 use crate::schema::{Additional, JsonType, Schema};
 
@@ -43,6 +44,8 @@ pub enum Type<'a> {
     Metadata,
     /// An object with these fields of any type.
     Fields(Vec<String>),
+    /// An object of a type by name.
+    Named(String),
     /// An optional.
     Optional(Box<Type<'a>>),
 }
@@ -63,6 +66,7 @@ impl fmt::Display for Type<'_> {
             Self::List(element) => write!(f, "list({element})"),
             Self::Map(value) => write!(f, "map(string, {value})"),
             Self::Object(_) | Self::Metadata | Self::Fields(_) => f.write_str("object"),
+            Self::Named(name) => f.write_str(name),
             Self::Optional(value) => write!(f, "optional_type({value})"),
         }
     }
@@ -189,7 +193,7 @@ pub fn infer<'a>(expr: &IdedExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Pro
             let element = match range {
                 Type::List(element) => *element,
                 Type::Map(_) | Type::Object(_) | Type::Metadata | Type::Fields(_) => Type::String,
-                Type::Dyn | Type::Optional(_) => Type::Dyn,
+                Type::Dyn | Type::Optional(_) | Type::Named(_) => Type::Dyn,
                 other => {
                     let message =
                         format!("expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)");
@@ -215,7 +219,16 @@ pub fn infer<'a>(expr: &IdedExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Pro
                 (_, _, result) => result,
             })
         }
-        Expr::Struct(_) | Expr::Unspecified => Ok(Type::Dyn),
+        Expr::Struct(literal) => {
+            for (_, value) in objects::fields(literal) {
+                infer(value, scope)?;
+            }
+            match objects::unknown_field(literal) {
+                Some(field) => Err(Problem::new(format!("undefined field '{field}'"), format!("{field}:"))),
+                None => Ok(Type::Named(literal.type_name.clone())),
+            }
+        }
+        Expr::Unspecified => Ok(Type::Dyn),
     }
 }
 
@@ -224,7 +237,11 @@ fn undeclared(name: &str) -> Problem {
 }
 
 fn unify<'a>(a: Type<'a>, b: &Type<'a>) -> Type<'a> {
-    if std::mem::discriminant(&a) == std::mem::discriminant(b) { a } else { Type::Dyn }
+    match (&a, b) {
+        (Type::Named(one), Type::Named(other)) if one != other => Type::Dyn,
+        _ if std::mem::discriminant(&a) == std::mem::discriminant(b) => a,
+        _ => Type::Dyn,
+    }
 }
 
 fn select<'a>(select: &SelectExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Problem> {
@@ -236,7 +253,7 @@ fn select<'a>(select: &SelectExpr, scope: &mut Scope<'a>) -> Result<Type<'a>, Pr
 fn field<'a>(operand: &Type<'a>, name: &str) -> Result<Type<'a>, Problem> {
     let undefined = || Problem::new(format!("undefined field '{name}'"), format!(".{name}"));
     match operand {
-        Type::Dyn => Ok(Type::Dyn),
+        Type::Dyn | Type::Named(_) => Ok(Type::Dyn),
         Type::Map(value) => Ok((**value).clone()),
         Type::Optional(inner) => Ok(Type::Optional(Box::new(field(inner, name)?))),
         Type::Metadata if matches!(name, "name" | "generateName") => Ok(Type::String),

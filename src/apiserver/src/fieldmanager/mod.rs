@@ -272,6 +272,20 @@ pub fn apply(live: Option<&Value>, applied: &Value, who: &Manager, force: bool, 
     Ok(object)
 }
 
+/// Lays a configuration over an object without regard to who owns what, as mutating policies do.
+///
+/// # Errors
+/// It does not fit the schema, or would replace a list or object that is one value.
+pub(crate) fn overlay(live: &Value, configuration: &Value, schema: Option<&Schema>) -> Result<Value, String> {
+    let kind = Type::of(schema);
+    check::check(kind, configuration).map_err(|why| format!("failed to convert patch object to typed object: {why}"))?;
+    let atomics = typed::atomics(kind, configuration);
+    if !atomics.is_empty() {
+        return Err(format!("invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: {}", atomics.join(", ")));
+    }
+    Ok(typed::merge(kind, Some(live), Some(configuration)).unwrap_or_default())
+}
+
 /// A field that somebody else owns and the configuration would change.
 #[derive(Debug, Clone)]
 pub(crate) struct Conflict {

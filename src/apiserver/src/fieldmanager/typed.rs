@@ -394,6 +394,31 @@ fn compare_elements(kind: Type<'_>, old: &[&Value], new: &[&Value], path: &mut V
     }
 }
 
+/// Paths of the lists and objects in a value that its type replaces as a whole.
+pub(super) fn atomics(kind: Type<'_>, value: &Value) -> Vec<String> {
+    fn visit(kind: Type<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
+        match (kind.shape(value), value) {
+            (Shape::Leaf(_), Value::Array(_) | Value::Object(_)) => found.push(path.to_owned()),
+            (Shape::Map(kind), Value::Object(map)) => {
+                for (name, value) in map {
+                    if let Some(member) = kind.member(name) {
+                        visit(member.kind, value, &format!("{path}.{name}"), found);
+                    }
+                }
+            }
+            (Shape::Keyed(_, kind), Value::Array(items)) => {
+                for (index, value) in items.iter().enumerate() {
+                    visit(kind, value, &format!("{path}[{index}]"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    visit(kind, value, "", &mut found);
+    found
+}
+
 /// Lays an applied configuration over the live object.
 pub(super) fn merge(kind: Type<'_>, live: Option<&Value>, applied: Option<&Value>) -> Option<Value> {
     let newer = || applied.or(live).cloned();

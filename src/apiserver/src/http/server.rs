@@ -139,6 +139,7 @@ impl Builder {
 
 /// Why a server cannot be put together.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// The certificates for authentication cannot be read.
     #[error("read the certificate authorities")]
@@ -229,6 +230,11 @@ where
     }
 }
 
+/// Logs who was refused what: no query, header or body, which may carry secrets.
+fn refused(parts: &Parts, user: &str, error: &ApiError) {
+    tracing::info!(method = %parts.method, path = parts.uri.path(), user, code = error.code, "refused");
+}
+
 /// Serves one request; failures are answers.
 async fn serve<B>(core: Arc<Core>, user: Option<UserInfo>, request: Request<B>) -> Response<Body>
 where
@@ -265,15 +271,16 @@ where
 {
     let mut user = match user {
         Some(user) => user,
-        None => core.authentication.authenticate(parts)?,
+        None => core.authentication.authenticate(parts).inspect_err(|error| refused(parts, "", error))?,
     };
-    if let Some(other) = auth::impersonate(&mut parts.headers, &user, &core.authorizer)? {
+    let impersonated = auth::impersonate(&mut parts.headers, &user, &core.authorizer);
+    if let Some(other) = impersonated.inspect_err(|error| refused(parts, &user.name, error))? {
         user = other;
     }
     let query = Query::parse(parts.uri.query());
     let watch = query.flag("watch");
     let request = RequestInfo::parse(parts.method.as_str(), parts.uri.path(), watch);
-    authorize(core, &user, &request, &query)?;
+    authorize(core, &user, &request, &query).inspect_err(|error| refused(parts, &user.name, error))?;
     if core.aggregation.serves(parts.uri.path()) {
         return Ok(core.aggregation.serve(&user, parts, body).await);
     }

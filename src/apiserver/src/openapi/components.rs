@@ -107,7 +107,16 @@ pub(super) fn collect<'a>(resources: impl Iterator<Item = &'a Served>, reference
         }
         let mut names = BTreeSet::new();
         references_of(&schema, true, &mut names);
-        wanted.extend(names.iter().filter_map(|name| builtin::definition(name)));
+        for name in names {
+            match builtin::definition(&name) {
+                Some(schema) => wanted.push(schema),
+                // Either of two types, which neither version can say.
+                None => {
+                    let of = name.rsplit(".JSONSchemaPropsOr").next().unwrap_or_default();
+                    out.insert(name.clone(), json!({"description": format!("Either a schema or a value of another type ({of}).")}));
+                }
+            }
+        }
         let mut value = schema.to_openapi_with(references);
         let gvk = gvks.get(&name).cloned().or_else(|| own_gvk(&name));
         if let (Some(gvk), Some(map)) = (gvk, value.as_object_mut()) {

@@ -2,12 +2,13 @@
 //!
 //! # Guarantees
 //! Documents are made when they are first asked for and kept while what they describe stays the same: the hash of a
-//! document is known without making it, from the resources and the definitions that they were read from. JSON only: a
-//! client that accepts nothing but protobuf gets 406 and falls back.
+//! document is known without making it, from the resources and the definitions that they were read from. Version 2 also
+//! comes as protobuf, the only form that client-go asks for; of version 3, clients that want that get 406 and take JSON.
 
 mod components;
 mod parameters;
 mod paths;
+mod protobuf;
 #[cfg(test)]
 mod tests;
 mod v2;
@@ -81,6 +82,9 @@ impl OpenApi {
         if path != V2 && path != "openapi/v3" && !path.starts_with("openapi/v3/") {
             return None;
         }
+        if path == V2 && accepts(headers, &[protobuf::MEDIA_TYPE, protobuf::OLD_MEDIA_TYPE]) {
+            return Some(self.encoded(headers));
+        }
         if !accepts_json(headers) {
             return Some(not_acceptable());
         }
@@ -96,7 +100,7 @@ impl OpenApi {
         }
         if path == V2 {
             let hash = hash_of(groups.values().map(|group| group.hash.as_str()));
-            let body = self.document(V2, &hash, || v2::document(groups.values().flat_map(|group| &group.resources)));
+            let body = self.document(V2, &hash, || v2::document(groups.values().flat_map(|group| &group.resources)).to_string().into());
             return Some(answer(headers, body, &hash, false));
         }
         let name = path.strip_prefix("openapi/v3/")?;
@@ -111,7 +115,7 @@ impl OpenApi {
             return Some(moved(&format!("/openapi/v3/{name}?hash={hash}")));
         }
         let body = match group {
-            Ok(group) => self.document(name, &hash, || v3(group)),
+            Ok(group) => self.document(name, &hash, || v3(group).to_string().into()),
             Err(document) => document.clone(),
         };
         Some(answer(headers, body, &hash, asked.is_some()))
@@ -127,13 +131,23 @@ impl OpenApi {
         cache.groups.clone()
     }
 
-    fn document(&self, path: &str, hash: &str, make: impl FnOnce() -> Value) -> Bytes {
+    /// The version 2 document as protobuf.
+    fn encoded(&self, headers: &HeaderMap) -> Response<Bytes> {
+        let groups = self.groups();
+        let hash = hash_of(groups.values().map(|group| group.hash.as_str()).chain(["protobuf"]));
+        let make = || protobuf::encode(&v2::document(groups.values().flat_map(|group| &group.resources))).into();
+        let mut response = answer(headers, self.document("openapi/v2+protobuf", &hash, make), &hash, false);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(protobuf::MEDIA_TYPE));
+        response
+    }
+
+    fn document(&self, path: &str, hash: &str, make: impl FnOnce() -> Bytes) -> Bytes {
         if let Some((known, body)) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).documents.get(path)
             && known == hash
         {
             return body.clone();
         }
-        let body = Bytes::from(make().to_string());
+        let body = make();
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.documents.insert(path.to_owned(), (hash.to_owned(), body.clone()));
         body
@@ -235,19 +249,13 @@ pub(crate) fn info() -> Value {
 
 /// Whether the client takes JSON: it says so, takes anything, or says nothing.
 fn accepts_json(headers: &HeaderMap) -> bool {
-    let mut any = false;
-    for accept in headers.get_all(ACCEPT) {
-        any = true;
-        let Ok(text) = accept.to_str() else { continue };
-        let takes = |part: &str| {
-            let media = part.split(';').next().unwrap_or_default().trim();
-            matches!(media, "" | "*/*" | "application/*" | "application/json")
-        };
-        if text.split(',').any(takes) {
-            return true;
-        }
-    }
-    !any
+    !headers.contains_key(ACCEPT) || accepts(headers, &["", "*/*", "application/*", "application/json"])
+}
+
+/// Whether the client names one of these types.
+fn accepts(headers: &HeaderMap, types: &[&str]) -> bool {
+    let names = |part: &str| types.contains(&part.split(';').next().unwrap_or_default().trim());
+    headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).any(|text| text.split(',').any(names))
 }
 
 fn not_acceptable() -> Response<Bytes> {

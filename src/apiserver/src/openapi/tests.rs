@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use http::HeaderMap;
-use http::header::{ACCEPT, ETAG, IF_NONE_MATCH, LOCATION};
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -120,6 +120,18 @@ fn every_reference_leads_to_a_definition() {
     }
 }
 
+/// Clients that check manifests refuse a document with a reference into nowhere.
+#[test]
+fn the_whole_document_refers_only_to_itself() {
+    let api = OpenApi::new(Registry::new(crate::builtin::catalog()));
+    let text = get(&api, "/openapi/v2").to_string();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    for part in text.split("\"$ref\":\"#/definitions/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(document["definitions"].get(name).is_some(), "{name}");
+    }
+}
+
 #[test]
 fn version_two_leaves_out_what_it_cannot_say() {
     let (api, _) = api();
@@ -131,15 +143,23 @@ fn version_two_leaves_out_what_it_cannot_say() {
     assert_eq!(document["swagger"], "2.0");
 }
 
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 #[rstest]
-#[case("application/json", 200)]
-#[case("*/*", 200)]
-#[case("application/com.github.proto-openapi.spec.v2.v1.0+protobuf, application/json;q=0.5", 200)]
-#[case("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", 406)]
-fn only_json_is_served(#[case] accept: &str, #[case] status: u16) {
+#[case("/openapi/v2", "application/json", Some("application/json"))]
+#[case("/openapi/v2", "*/*", Some("application/json"))]
+#[case("/openapi/v2", "application/com.github.proto-openapi.spec.v2.v1.0+protobuf, application/json;q=0.5", Some(PROTOBUF))]
+#[case("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", Some(PROTOBUF))]
+#[case("/openapi/v2", "text/html", None)]
+#[case("/openapi/v3", "application/com.github.proto-openapi.spec.v3@v1.0+protobuf", None)]
+fn the_form_is_the_one_asked_for(#[case] path: &str, #[case] accept: &str, #[case] form: Option<&str>) {
     let (api, _) = api();
-    let response = api.serve("/openapi/v2", None, &headers(ACCEPT, accept), &BTreeMap::new()).unwrap();
-    assert_eq!(response.status(), status);
+    let response = api.serve(path, None, &headers(ACCEPT, accept), &BTreeMap::new()).unwrap();
+    match form {
+        Some(form) => assert_eq!((response.status().as_u16(), response.headers()[CONTENT_TYPE].to_str().unwrap()), (200, form)),
+        None => assert_eq!(response.status().as_u16(), 406),
+    }
+    assert!(!response.body().is_empty());
 }
 
 #[test]

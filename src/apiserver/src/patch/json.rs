@@ -71,6 +71,29 @@ pub fn json_patch(object: &Value, patch: &[u8]) -> Result<Value, ApiError> {
     Ok(document)
 }
 
+/// Applies operations as mutating policies do: `None` when a test among them fails, and then none of them counts.
+///
+/// # Errors
+/// An operation that does not apply.
+pub(crate) fn tested_patch(object: &Value, operations: &[Value]) -> Result<Option<Value>, String> {
+    let mut document = object.clone();
+    let mut copied = 0;
+    for operation in operations {
+        if step(&mut document, operation, &mut copied).is_some() {
+            continue;
+        }
+        let text = |name: &str| operation.get(name).and_then(Value::as_str).unwrap_or_default();
+        return match text("op") {
+            "test" => Ok(None),
+            op @ ("add" | "remove" | "replace" | "move" | "copy") => {
+                Err(format!("{op} operation does not apply: doc is missing path: {:?}: missing value", text("path")))
+            }
+            other => Err(format!("Unexpected kind: {other}")),
+        };
+    }
+    Ok(Some(document))
+}
+
 /// Fields of operations that no JSON patch has, as strict field validation names them: `json patch unknown field "[0].x"`.
 pub fn json_patch_unknown_fields(patch: &[u8]) -> Vec<String> {
     let Ok(Value::Array(operations)) = serde_json::from_slice::<Value>(patch) else { return Vec::new() };

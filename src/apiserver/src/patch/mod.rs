@@ -13,6 +13,7 @@ mod strategic;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use json::tested_patch;
 pub use json::{MAX_OPERATIONS, json_patch, json_patch_unknown_fields};
 pub use merge::{merge_patch, merge_values};
 pub(crate) use restore::is_text_union;

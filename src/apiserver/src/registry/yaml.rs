@@ -45,16 +45,7 @@ fn describe(text: &str, error: &serde_saphyr::Error) -> String {
     if open > MAX_FLOW {
         return "yaml: exceeded max depth of 10000".to_owned();
     }
-    let mut input = text.as_bytes();
-    let mut parser = libyaml_safer::Parser::new();
-    parser.set_input_string(&mut input);
-    let problem = loop {
-        match parser.parse() {
-            Ok(event) if matches!(event.data, EventData::StreamEnd) => return format!("yaml: {error}"),
-            Ok(_) => {}
-            Err(problem) => break problem,
-        }
-    };
+    let Some(problem) = problem(text) else { return format!("yaml: {error}") };
     let line = |mark: Option<Mark>| mark.map(|mark| mark.line).filter(|line| *line != 0);
     // A scanner's line is counted from zero, a parser's is that of the token before.
     let scanner = u64::from(problem.kind() == ErrorKind::Scanner);
@@ -62,6 +53,24 @@ fn describe(text: &str, error: &serde_saphyr::Error) -> String {
         Some(line) => format!("yaml: line {line}: {}", problem.problem()),
         None => format!("yaml: {}", problem.problem()),
     }
+}
+
+/// What stops the original's parser. A panic of the library, which has met few broken documents, is none.
+fn problem(text: &str) -> Option<libyaml_safer::Error> {
+    std::panic::catch_unwind(|| {
+        let mut input = text.as_bytes();
+        let mut parser = libyaml_safer::Parser::new();
+        parser.set_input_string(&mut input);
+        loop {
+            match parser.parse() {
+                Ok(event) if matches!(event.data, EventData::StreamEnd) => return None,
+                Ok(_) => {}
+                Err(problem) => return Some(problem),
+            }
+        }
+    })
+    .ok()
+    .flatten()
 }
 
 #[cfg(test)]

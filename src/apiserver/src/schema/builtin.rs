@@ -21,6 +21,7 @@ pub const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 pub const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 const SHARD_INFO: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo";
 const JSON_SCHEMA_PROPS: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+const BETA_POLICIES: &str = ".admissionregistration.v1beta1.";
 const CRD_TYPES: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.";
 
 type Loader = fn(&mut SchemaGenerator) -> schemars::Schema;
@@ -45,13 +46,12 @@ kinds! {
         ResourceQuota = api::core::v1::ResourceQuota, Secret = api::core::v1::Secret,
         Service = api::core::v1::Service, ServiceAccount = api::core::v1::ServiceAccount;
     "admissionregistration.k8s.io" "v1":
+        MutatingAdmissionPolicy = api::admissionregistration::v1beta1::MutatingAdmissionPolicy,
+        MutatingAdmissionPolicyBinding = api::admissionregistration::v1beta1::MutatingAdmissionPolicyBinding,
         MutatingWebhookConfiguration = api::admissionregistration::v1::MutatingWebhookConfiguration,
         ValidatingAdmissionPolicy = api::admissionregistration::v1::ValidatingAdmissionPolicy,
         ValidatingAdmissionPolicyBinding = api::admissionregistration::v1::ValidatingAdmissionPolicyBinding,
         ValidatingWebhookConfiguration = api::admissionregistration::v1::ValidatingWebhookConfiguration;
-    "admissionregistration.k8s.io" "v1beta1":
-        MutatingAdmissionPolicy = api::admissionregistration::v1beta1::MutatingAdmissionPolicy,
-        MutatingAdmissionPolicyBinding = api::admissionregistration::v1beta1::MutatingAdmissionPolicyBinding;
     "apiextensions.k8s.io" "v1": CustomResourceDefinition = apiextensions::CustomResourceDefinition;
     "apiregistration.k8s.io" "v1": APIService = apiregistration::APIService;
     "apps" "v1":
@@ -145,8 +145,9 @@ pub(crate) fn json_schema_props() -> &'static Schema {
 fn load_definitions(load: Loader) -> Option<String> {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let root = load(&mut generator).to_value();
-    let name = reference(root.as_object()?)?.to_owned();
-    let raw = generator.take_definitions(true);
+    let name = graduated(reference(root.as_object()?)?);
+    let raw: Map<String, Value> =
+        generator.take_definitions(true).into_iter().map(|(name, definition)| (graduated(&name), definition)).collect();
     let mut builder = Builder { raw: &raw, done: BTreeMap::new(), open: BTreeSet::new() };
     builder.definition(&name);
     let mut known = DEFINITIONS.write().unwrap_or_else(PoisonError::into_inner);
@@ -154,6 +155,11 @@ fn load_definitions(load: Loader) -> Option<String> {
         known.entry(name).or_insert(schema);
     }
     Some(name)
+}
+
+/// Mutating policies are served as version 1; the published Rust types have them as beta, with the same fields.
+fn graduated(name: &str) -> String {
+    name.replace(BETA_POLICIES, ".admissionregistration.v1.")
 }
 
 fn reference(map: &Map<String, Value>) -> Option<&str> {
@@ -220,7 +226,7 @@ impl Builder<'_> {
     fn convert(&mut self, raw: &Value, facts: Option<&'static BTreeMap<&'static str, Fact>>) -> Schema {
         let Some(map) = raw.as_object() else { return Schema::default() };
         if let Some(name) = reference(map) {
-            let mut schema = (*self.definition(name)).clone();
+            let mut schema = (*self.definition(&graduated(name))).clone();
             if let Some(description) = map.get("description").and_then(Value::as_str) {
                 schema.docs.get_or_insert_default().description = Some(description.into());
             }

@@ -92,6 +92,7 @@ fn fact(text: &'static str) -> Fact {
 
 const TABLE: &str = "\
 admissionregistration.v1.MatchResources .=object
+admissionregistration.v1.MutatingAdmissionPolicySpec matchConditions=map:name+merge:name
 admissionregistration.v1.MutatingWebhook matchConditions=map:name+merge:name
 admissionregistration.v1.MutatingWebhookConfiguration webhooks=map:name+merge:name
 admissionregistration.v1.NamedRuleWithOperations .=object
@@ -104,17 +105,6 @@ admissionregistration.v1.ValidatingAdmissionPolicyStatus conditions=map:type
 admissionregistration.v1.ValidatingWebhook matchConditions=map:name+merge:name
 admissionregistration.v1.ValidatingWebhookConfiguration webhooks=map:name+merge:name
 admissionregistration.v1.Variable .=object
-admissionregistration.v1alpha1.MatchResources .=object
-admissionregistration.v1alpha1.MutatingAdmissionPolicySpec matchConditions=map:name+merge:name
-admissionregistration.v1alpha1.NamedRuleWithOperations .=object
-admissionregistration.v1alpha1.ParamKind .=object
-admissionregistration.v1alpha1.ParamRef .=object
-admissionregistration.v1beta1.MatchResources .=object
-admissionregistration.v1beta1.MutatingAdmissionPolicySpec matchConditions=map:name+merge:name
-admissionregistration.v1beta1.NamedRuleWithOperations .=object
-admissionregistration.v1beta1.ParamKind .=object
-admissionregistration.v1beta1.ParamRef .=object
-admissionregistration.v1beta1.Variable .=object
 apiextensions.v1.CustomResourceDefinitionStatus conditions=map:type
 apiextensions.v1.JSONSchemaProps x-kubernetes-validations=map:rule+merge:rule
 apiregistration.v1.APIServiceStatus conditions=map:type+merge:type

@@ -44,6 +44,7 @@ pub const DEFAULT_SERVER_NAMES: [&str; 8] = [
 
 /// What went wrong with keys or certificates. Never contains key material.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PkiError {
     /// A certificate or key could not be made.
     #[error("making the {what} certificate")]

@@ -50,6 +50,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 
 /// A TLS configuration could not be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// rustls refused a certificate, key or setting.
     #[error("TLS configuration: {0}")]

@@ -85,12 +85,13 @@ fn cell(call: &Call, resource: &str, heading: &str, o: &Value, pod: Option<&Summ
         ("priorityclasses", _) => text(&["preemptionPolicy"]).into(),
         ("validatingwebhookconfigurations" | "mutatingwebhookconfigurations", _) => object::list(o, &["webhooks"]).len().into(),
         ("validatingadmissionpolicies", "Validations") => object::list(o, &["spec", "validations"]).len().into(),
-        ("validatingadmissionpolicies", _) => match object::at(o, &["spec", "paramKind"]) {
+        ("mutatingadmissionpolicies", "Mutations") => object::list(o, &["spec", "mutations"]).len().into(),
+        ("validatingadmissionpolicies" | "mutatingadmissionpolicies", _) => match object::at(o, &["spec", "paramKind"]) {
             Some(kind) => format!("{}/{}", object::text(kind, &["apiVersion"]), object::kind(kind)).into(),
             None => "<unset>".into(),
         },
-        ("validatingadmissionpolicybindings", "PolicyName") => text(&["spec", "policyName"]).into(),
-        ("validatingadmissionpolicybindings", _) => match object::at(o, &["spec", "paramRef"]) {
+        ("validatingadmissionpolicybindings" | "mutatingadmissionpolicybindings", "PolicyName") => text(&["spec", "policyName"]).into(),
+        ("validatingadmissionpolicybindings" | "mutatingadmissionpolicybindings", _) => match object::at(o, &["spec", "paramRef"]) {
             Some(reference) => object::text(reference, &["name"]).into(),
             None => "<unset>".into(),
         },

@@ -207,7 +207,12 @@ fn of(group: &str, resource: &str) -> &'static [Column] {
             ("ParamKind", Text("ParamKind specifies the kind of resources used to parameterize this policy"), 0),
             AGE,
         ],
-        ("admissionregistration.k8s.io", "validatingadmissionpolicybindings") => &[
+        ("admissionregistration.k8s.io", "mutatingadmissionpolicies") => &[
+            ("Mutations", Text("Mutation indicates the number of mutations rules defined in this configuration"), 0),
+            ("ParamKind", Text("ParamKind specifies the kind of resources used to parameterize this policy"), 0),
+            AGE,
+        ],
+        ("admissionregistration.k8s.io", "validatingadmissionpolicybindings" | "mutatingadmissionpolicybindings") => &[
             ("PolicyName", Text("PolicyName indicates the policy definition which the policy binding binded to"), 0),
             ("ParamRef", Text("ParamRef indicates the param resource which sets the configration param"), 0),
             AGE,

@@ -4,6 +4,7 @@ use super::NAMESPACE;
 use super::launchers::Launchers;
 use super::processes::Processes;
 use super::requests::{self, RequestCounts};
+use super::shell;
 use apiserver::auth::UserInfo;
 use apiserver::http::ApiServer;
 use apiserver::resource::GroupResource;
@@ -206,10 +207,10 @@ async fn launcher_image(around: Surroundings, container: ContainerContext) -> i3
 /// Any other image: it waits for its end. The tool that proves a container disk's image can be pulled is done at once.
 async fn any_image(container: ContainerContext) -> i32 {
     let is_disk = container.args.first().is_some_and(|path| path.ends_with("/container-disk"));
-    if !(is_disk && container.args.iter().any(|argument| argument == "--no-op")) {
-        container.term.cancelled().await;
+    if is_disk && container.args.iter().any(|argument| argument == "--no-op") {
+        return 0;
     }
-    0
+    shell::run(container).await
 }
 
 /// The pod's UID.

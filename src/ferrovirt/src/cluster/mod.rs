@@ -14,6 +14,7 @@ mod prober;
 pub mod processes;
 mod requests;
 mod setup;
+mod shell;
 
 pub use launchers::{GuestError, Launchers};
 pub use requests::RequestCounts;

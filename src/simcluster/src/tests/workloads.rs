@@ -52,6 +52,21 @@ async fn a_deployment_rolls_out_scales_and_goes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_deployment_left_behind_is_taken_in_by_the_next() {
+    let world = World::start(1, |builder| builder).await;
+    let path = format!("{APPS}/deployments/d");
+    world.create(&format!("{APPS}/deployments"), deployment(2, "a")).await;
+    world.until(&path, |d| d["status"]["availableReplicas"] == 2).await;
+    let before = world.get(&pods()).await.unwrap();
+    world.delete(&path, json!({"propagationPolicy": "Orphan"})).await;
+    world.until(&format!("{APPS}/replicasets"), |list| list["items"][0]["metadata"]["ownerReferences"].is_null()).await;
+    world.create(&format!("{APPS}/deployments"), deployment(2, "a")).await;
+    world.until(&path, |d| d["status"]["availableReplicas"] == 2).await;
+    assert_eq!(names(&world.get(&pods()).await.unwrap()), names(&before));
+    assert_eq!(names(&world.get(&format!("{APPS}/replicasets")).await.unwrap()).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn pods_of_a_set_are_replaced() {
     let world = World::start(1, |builder| builder).await;
     world.create(&format!("{APPS}/deployments"), deployment(1, "a")).await;

@@ -141,6 +141,15 @@ impl Compiled {
         result.map_err(|error| format!("expression '{}' resulted in error: {error}", self.source))
     }
 
+    /// The value as JSON.
+    pub(super) fn json(&self, variables: &Variables<'_>) -> Result<Value, String> {
+        let result = match &self.program {
+            Ok(program) => program.eval_json(variables).map_err(|error| error.to_string()),
+            Err(error) => Err(error.clone()),
+        };
+        result.map_err(|error| format!("expression '{}' resulted in error: {error}", self.source))
+    }
+
     /// The value as a text.
     pub(super) fn text(&self, variables: &Variables<'_>) -> Result<String, String> {
         match &self.program {

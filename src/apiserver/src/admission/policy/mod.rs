@@ -1,10 +1,13 @@
-//! ValidatingAdmissionPolicy: validation written in CEL, bound to requests and parameters by bindings.
+//! Admission policies: validation ([`validate`]) and changes ([`mutating`]) written in CEL, bound to requests and parameters by
+//! bindings.
 //!
-//! Facts: `k8s.io/apiserver/pkg/admission/plugin/policy/validating/{dispatcher,validator}.go`. Mutating policies are not
-//! evaluated: their expressions need object literals, which the CEL of this server does not have.
+//! Facts: `k8s.io/apiserver/pkg/admission/plugin/policy/{generic,validating,mutating}`.
 
 pub(super) mod conditions;
+pub(super) mod mutating;
 mod params;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +41,9 @@ struct Policy {
     conditions: Conditions,
     variables: Vec<(String, Program)>,
     validations: Vec<Validation>,
+    mutations: Vec<mutating::Mutation>,
+    /// A mutating policy that runs once more when something later changed the object.
+    reinvocable: bool,
     /// `apiVersion` and kind of parameters.
     param_kind: Option<(String, String)>,
     /// A variable that does not compile: the policy fails.
@@ -60,23 +66,36 @@ struct Cache {
 
 /// The policies of a server, compiled.
 #[derive(Default)]
-pub(super) struct Policies(Mutex<Cache>);
+pub(super) struct Policies {
+    validating: Mutex<Cache>,
+    mutating: Mutex<Cache>,
+}
+
+const VALIDATING: [&str; 2] = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"];
+const MUTATING: [&str; 2] = ["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"];
 
 impl Policies {
-    fn get(&self, chain: &Chain) -> Arc<Vec<Policy>> {
-        let resources = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"].map(|r| GroupResource::new(GROUP, r));
-        let now = resources.each_ref().map(|gr| chain.store.last_write(gr));
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.read_at != Some(now) {
-            *cache = Cache { read_at: Some(now), policies: Arc::new(read(chain)) };
-        }
-        cache.policies.clone()
+    fn validating(&self, chain: &Chain) -> Arc<Vec<Policy>> {
+        current(&self.validating, chain, VALIDATING)
+    }
+
+    fn mutating(&self, chain: &Chain) -> Arc<Vec<Policy>> {
+        current(&self.mutating, chain, MUTATING)
     }
 }
 
-fn read(chain: &Chain) -> Vec<Policy> {
+fn current(cache: &Mutex<Cache>, chain: &Chain, resources: [&str; 2]) -> Arc<Vec<Policy>> {
+    let now = resources.map(|resource| chain.store.last_write(&GroupResource::new(GROUP, resource)));
+    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if cache.read_at != Some(now) {
+        *cache = Cache { read_at: Some(now), policies: Arc::new(read(chain, resources)) };
+    }
+    cache.policies.clone()
+}
+
+fn read(chain: &Chain, [policies, bound]: [&str; 2]) -> Vec<Policy> {
     let mut bindings: BTreeMap<String, Vec<Binding>> = BTreeMap::new();
-    for object in chain.list(GROUP, "validatingadmissionpolicybindings", None) {
+    for object in chain.list(GROUP, bound, None) {
         let text = |field| object::text(&object, &["spec", field]);
         bindings.entry(text("policyName").to_owned()).or_default().push(Binding {
             name: object::name(&object).to_owned(),
@@ -85,7 +104,7 @@ fn read(chain: &Chain) -> Vec<Policy> {
             param_ref: object::at(&object, &["spec", "paramRef"]).cloned().unwrap_or_default(),
         });
     }
-    let policies = chain.list(GROUP, "validatingadmissionpolicies", None);
+    let policies = chain.list(GROUP, policies, None);
     policies.iter().filter_map(|policy| Some(Policy::of(policy, bindings.remove(object::name(policy))?))).collect()
 }
 
@@ -98,6 +117,10 @@ impl Policy {
             .filter(|kind| kind.is_object())
             .map(|kind| (object::text(kind, &["apiVersion"]).to_owned(), object::text(kind, &["kind"]).to_owned()));
         let mut environment = Environment::admission(param_kind.is_some(), true);
+        let mutations = object::list(spec, &["mutations"]);
+        if !mutations.is_empty() {
+            environment = environment.with_objects();
+        }
         let (mut variables, mut broken) = (Vec::new(), None);
         for variable in object::list(spec, &["variables"]) {
             let name = object::text(variable, &["name"]).to_owned();
@@ -125,6 +148,8 @@ impl Policy {
             criteria: Criteria::of(spec.get("matchConstraints").unwrap_or(&empty), "resourceRules"),
             ignores_failure: object::text(spec, &["failurePolicy"]) == "Ignore",
             conditions: Conditions::within(object::list(spec, &["matchConditions"]), &Environment::admission(param_kind.is_some(), true)),
+            mutations: mutations.iter().map(|mutation| mutating::Mutation::of(mutation, &environment)).collect(),
+            reinvocable: object::text(spec, &["reinvocationPolicy"]) == "IfNeeded",
             validations: object::list(spec, &["validations"]).iter().map(validation).collect(),
             variables,
             param_kind,
@@ -147,18 +172,13 @@ struct Denial {
 /// # Errors
 /// 403 or 422, as the validation's reason says.
 pub(super) fn validate(chain: &Chain, attributes: &Attributes, warnings: &mut Vec<Warning>) -> Result<(), ApiError> {
-    let policies = chain.policies.get(chain);
+    let policies = chain.policies.validating(chain);
     let mut first = None;
     for policy in policies.iter() {
         let Some(shown) = policy.criteria.matches(chain, attributes)? else { continue };
         let view = converted(attributes, &shown);
         for binding in &policy.bindings {
-            let applies = match &binding.criteria {
-                Some(criteria) if criteria.has_rules() => criteria.matches(chain, attributes)?.is_some(),
-                Some(criteria) => criteria.selects(chain, attributes)?,
-                None => true,
-            };
-            if !applies {
+            if !binding.applies(chain, attributes)? {
                 continue;
             }
             for (message, reason) in policy.evaluate(chain, &view, binding) {
@@ -184,6 +204,16 @@ pub(super) fn validate(chain: &Chain, attributes: &Attributes, warnings: &mut Ve
         }
     }
     first.map_or(Ok(()), |denial| Err(denial.error(attributes)))
+}
+
+impl Binding {
+    fn applies(&self, chain: &Chain, attributes: &Attributes) -> Result<bool, ApiError> {
+        match &self.criteria {
+            Some(criteria) if criteria.has_rules() => Ok(criteria.matches(chain, attributes)?.is_some()),
+            Some(criteria) => criteria.selects(chain, attributes),
+            None => Ok(true),
+        }
+    }
 }
 
 impl Denial {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-pub(super) use mutating::mutate;
+pub(super) use mutating::{fill_defaults, mutate};
 pub(super) use review::{kind_value, resource_value};
 pub(super) use validating::validate;
 

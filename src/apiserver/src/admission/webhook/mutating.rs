@@ -1,16 +1,21 @@
 //! Mutating webhooks: one after the other, each on what the one before left; those with `IfNeeded` once more when a later
 //! step changed the object.
 
-use serde_json::Value;
-
 use super::Hook;
 use crate::admission::matching::{Shown, converted, take_back};
+use crate::admission::policy::mutating::Run;
 use crate::admission::{Attributes, Chain, Warning};
 use crate::error::{ApiError, go_quote};
 use crate::patch::json_patch;
 use crate::schema;
 
-pub(in crate::admission) async fn mutate(chain: &Chain, attributes: &mut Attributes, warnings: &mut Vec<Warning>) -> Result<(), ApiError> {
+/// Asks the webhooks, and after a change by them or the policies before them everything that may run once more.
+pub(in crate::admission) async fn mutate(
+    chain: &Chain,
+    attributes: &mut Attributes,
+    policies: &mut Run,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), ApiError> {
     let (hooks, _) = chain.webhooks.hooks();
     // Positions of webhooks that were asked and may be asked again, and of those that must be.
     let (mut asked, mut again): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -25,11 +30,12 @@ pub(in crate::admission) async fn mutate(chain: &Chain, attributes: &mut Attribu
             asked.push(position);
         }
     }
-    if !changed_once {
+    if !changed_once && !policies.changed {
         return Ok(());
     }
     let before = attributes.object.clone();
     chain.mutate_in_tree(attributes)?;
+    policies.again(chain, attributes)?;
     if attributes.object != before {
         again = asked;
     }
@@ -73,15 +79,15 @@ async fn call(
     Ok(true)
 }
 
-/// What a webhook added gets its defaults before the next one sees it.
-fn fill_defaults(chain: &Chain, attributes: &mut Attributes) {
-    let version = &attributes.gvk.version;
-    let schema = chain
-        .registry
-        .lookup_resource(&attributes.gr())
-        .filter(|info| info.kind == attributes.gvk.kind)
-        .and_then(|info| info.schema(version));
-    if let (Some(schema), Some(object)) = (schema, attributes.object.as_mut().filter(|o| Value::is_object(o))) {
+/// What a webhook or policy added gets its defaults before the next one sees it.
+pub(in crate::admission) fn fill_defaults(chain: &Chain, attributes: &mut Attributes) {
+    let version = attributes.gvk.version.clone();
+    let info = chain.registry.lookup_resource(&attributes.gr()).filter(|info| info.kind == attributes.gvk.kind);
+    let (Some(info), Some(object)) = (info, attributes.object.as_mut().filter(|object| object.is_object())) else { return };
+    if let Some(schema) = info.schema(&version) {
         schema::default(&schema, object);
+    }
+    if let Some(strategy) = info.strategy() {
+        strategy.default(object, &version);
     }
 }

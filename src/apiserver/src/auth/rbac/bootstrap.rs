@@ -384,16 +384,16 @@ mod tests {
     fn a_new_role_with_the_label_widens_the_aggregate_at_once_and_in_its_object() {
         let (store, authorizer) = bound("view");
         let amy = UserInfo::new("amy", &[]);
-        let request = Attributes { namespace: "n", ..Attributes::resource(&amy, "get", "kubevirt.io", "virtualmachines") };
+        let request = Attributes { namespace: "n", ..Attributes::resource(&amy, "get", "example.dev", "gadgets") };
         assert!(!authorizer.authorize(&request).is_allowed());
         let role = json!({"metadata": {"name": "vms", "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}},
-            "rules": [{"apiGroups": ["kubevirt.io"], "resources": ["virtualmachines"], "verbs": ["get"]}]});
+            "rules": [{"apiGroups": ["example.dev"], "resources": ["gadgets"], "verbs": ["get"]}]});
         put(&store, "clusterroles", "", role);
         assert!(authorizer.authorize(&request).is_allowed());
         super::super::aggregation::aggregate(&store).unwrap();
         for name in ["view", "edit", "admin"] {
             let stored = store.get(&Key::new(GroupResource::new(GROUP, "clusterroles"), "", name)).unwrap();
-            assert!(stored.value()["rules"].to_string().contains("kubevirt.io"), "{name}");
+            assert!(stored.value()["rules"].to_string().contains("example.dev"), "{name}");
         }
         assert_eq!(super::super::aggregation::pending(&store), []);
     }

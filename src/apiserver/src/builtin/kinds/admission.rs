@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::admission::validation;
+use crate::admission::validation::{self, policies};
 use crate::builtin::{Context, Strategy};
 use crate::error::{ApiError, FieldError};
 use crate::object;
@@ -74,7 +74,7 @@ impl Strategy for AdmissionPolicy {
     }
 
     fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
-        validation::policy(object)
+        policies::validating(object)
     }
 }
 
@@ -90,7 +90,28 @@ fn default_match(object: &mut Value, path: &[&str]) {
     }
 }
 
-/// `ValidatingAdmissionPolicyBinding`.
+/// `MutatingAdmissionPolicy`.
+#[derive(Debug)]
+pub struct MutatingPolicy;
+
+impl Strategy for MutatingPolicy {
+    fn has_generation(&self) -> bool {
+        true
+    }
+
+    fn default(&self, object: &mut Value, _version: &str) {
+        object::set_default(object, &["spec", "failurePolicy"], "Fail");
+        if object::at(object, &["spec", "matchConstraints"]).is_some() {
+            default_match(object, &["spec", "matchConstraints"]);
+        }
+    }
+
+    fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
+        policies::mutating(object)
+    }
+}
+
+/// `ValidatingAdmissionPolicyBinding` and `MutatingAdmissionPolicyBinding`.
 #[derive(Debug)]
 pub struct AdmissionPolicyBinding;
 
@@ -106,7 +127,7 @@ impl Strategy for AdmissionPolicyBinding {
     }
 
     fn validate(&self, _cx: &Context<'_>, object: &Value) -> Vec<FieldError> {
-        validation::binding(object)
+        policies::binding(object, object::kind(object).starts_with("Validating"))
     }
 }
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::object;
 
 pub use crate::crd::CustomResourceDefinition;
-pub use admission::{AdmissionPolicy, AdmissionPolicyBinding, ApiService, WebhookConfiguration};
+pub use admission::{AdmissionPolicy, AdmissionPolicyBinding, ApiService, MutatingPolicy, WebhookConfiguration};
 pub use cluster::{Namespace, Node, Rbac};
 pub use config::{ConfigMap, Secret, ServiceAccount};
 pub use events::{Event, Lease};

@@ -336,7 +336,8 @@ pub fn status(error: &ApiError) -> Vec<u8> {
     body
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+/// Appends a variable-length number.
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -344,7 +345,8 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-fn put_bytes(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
+/// Appends a field with its number and length.
+pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
     put_varint(out, number << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);

@@ -212,6 +212,12 @@ impl Collector {
             "Background"
         };
         let path = node.resource.path(&node.namespace, &node.name);
+        // What is known of its owners may be old: those that let it go did so before they went. A change of it comes back here.
+        let current: Option<Value> = optional(self.shared.client.get(&path).await)?;
+        let owners = current.iter().filter_map(|current| current["metadata"]["ownerReferences"].as_array()).flatten();
+        if !owners.map(|owner| owner["uid"].as_str()).eq(node.owners.iter().map(|owner| Some(owner.uid.as_str()))) {
+            return Ok(());
+        }
         match self.shared.client.delete(&path, uid, None, Some(policy)).await {
             // Somebody else's object of that name.
             Err(error) if error.code() == 409 => Ok(()),

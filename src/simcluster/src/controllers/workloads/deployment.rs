@@ -8,10 +8,11 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Value, json};
 
 use super::rollout::{Size, roll, share};
-use super::{controlled_by, hash, replica_set, uid};
+use super::{controlled_by, hash, may_adopt, replica_set, uid};
 use crate::client::{Answer, collection_of, optional, path_of};
 use crate::cluster::Shared;
 use crate::controllers::{existing_is_fine, work};
+use crate::labels::{Labels, selects};
 use crate::owners::controller;
 use crate::queue::Queue;
 use crate::recorder::Source;
@@ -102,6 +103,10 @@ impl Controller {
             .into_iter()
             .filter(|set| controller(&set.metadata).is_some_and(|owner| owner.uid == id))
             .collect();
+        if self.adopt(&deployment, spec, key).await? {
+            // Seeing them as its own brings the Deployment back here.
+            return Ok(());
+        }
         sets.sort_by_key(|set| (revision(set), set.metadata.name.clone()));
         let current = sets.iter().rev().find(|set| {
             set.spec.as_ref().and_then(|spec| spec.template.as_ref()).is_some_and(|template| bare(template) == bare(&spec.template))
@@ -117,6 +122,25 @@ impl Controller {
             self.clean(spec, &old).await?;
         }
         self.status(&deployment, replicas, &new, &old).await
+    }
+
+    /// Takes in ReplicaSets that fit the selector and have no controller; says whether there were any.
+    async fn adopt(&self, deployment: &Deployment, spec: &DeploymentSpec, key: &Key) -> Answer<bool> {
+        let mut any = false;
+        for set in self.sets.in_namespace(&key.namespace) {
+            let meta = &set.metadata;
+            let fits = selects(&spec.selector, meta.labels.as_ref().unwrap_or(&Labels::new()));
+            if controller(meta).is_some() || meta.deletion_timestamp.is_some() || !fits {
+                continue;
+            }
+            if !may_adopt(&self.shared, deployment).await? {
+                return Ok(true);
+            }
+            let body = json!({"metadata": {"uid": meta.uid, "ownerReferences": [controlled_by(deployment)]}});
+            let path = path_of::<ReplicaSet>(&key.namespace, meta.name.as_deref().unwrap_or_default());
+            any |= optional(self.shared.client.strategic(&path, &body).await)?.is_some();
+        }
+        Ok(any)
     }
 
     fn recreate(spec: &DeploymentSpec) -> bool {

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Object, collection_of, path_of};
+use crate::client::{Answer, Object, collection_of, optional, path_of};
 use crate::cluster::Shared;
 use crate::pods;
 use crate::recorder::Source;
@@ -35,6 +35,16 @@ fn controlled_by<K: Object>(owner: &K) -> Value {
         "apiVersion": K::API_VERSION, "kind": K::KIND, "name": meta.name, "uid": meta.uid, "controller": true,
         "blockOwnerDeletion": true
     })
+}
+
+/// Whether an owner may take in what has no controller: an owner that is going away has just let it go, which its copy here may
+/// not know yet.
+async fn may_adopt<K: Object>(shared: &Shared, owner: &K) -> Answer<bool> {
+    let key = Key::of(owner);
+    let live: Option<Value> = optional(shared.client.get(&path_of::<K>(&key.namespace, &key.name)).await)?;
+    Ok(live.is_some_and(|live| {
+        live["metadata"]["uid"].as_str() == Some(uid(owner.metadata())) && live["metadata"]["deletionTimestamp"].is_null()
+    }))
 }
 
 fn uid(meta: &ObjectMeta) -> &str {
@@ -103,7 +113,7 @@ async fn write_status<K: Object>(shared: &Shared, object: &K, old: Option<&Value
     let key = Key::of(object);
     let body = json!({"metadata": {"uid": object.metadata().uid}, "status": new});
     let path = format!("{}/status", path_of::<K>(&key.namespace, &key.name));
-    crate::client::optional(shared.client.merge(&path, &body).await).map(drop)
+    optional(shared.client.merge(&path, &body).await).map(drop)
 }
 
 /// A short name for a template, made of letters that form no words.

@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-use super::{availability, controlled_by, create_pod, delete_pod, follow_pods, uid, victims, write_status};
+use super::{availability, controlled_by, create_pod, delete_pod, follow_pods, may_adopt, uid, victims, write_status};
 use crate::client::{Answer, path_of};
 use crate::cluster::Shared;
 use crate::controllers::work;
@@ -75,6 +75,9 @@ impl Controller {
             for orphan in self.shared.owners.orphans(&key.namespace) {
                 let labels = orphan.metadata.labels.clone().unwrap_or_default();
                 if pods::is_active(&orphan) && selects(&spec.selector, &labels) {
+                    if !may_adopt(&self.shared, set.as_ref()).await? {
+                        return Ok(None);
+                    }
                     let pod = Key::of(orphan.as_ref());
                     let body = json!({"metadata": {"uid": orphan.metadata.uid, "ownerReferences": [controlled_by(set.as_ref())]}});
                     self.shared.client.strategic(&path_of::<Pod>(&pod.namespace, &pod.name), &body).await?;

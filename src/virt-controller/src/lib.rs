@@ -1,4 +1,5 @@
-//! virt-controller: reconciles VirtualMachines and VirtualMachineInstances, leader-elected (spec controllers §1).
+//! virt-controller: reconciles VirtualMachines, their instances, sets and pools of them, and migrations; leader-elected (spec
+//! controllers §1).
 //!
 //! Flow: the probes answer; the lease is acquired; the caches fill; then the controllers work on their queues until the lease
 //! is lost or the process is told to stop. A controller observes (caches), plans (`planner`), applies (the one executor) and
@@ -13,10 +14,16 @@ mod args;
 mod coalesce;
 mod configuration;
 mod controller;
+mod disruption;
+mod evacuation;
+mod fleet;
 mod lookups;
+mod migration;
 mod nodes;
+mod pool;
 mod probes;
 mod program;
+mod replicaset;
 mod stores;
 mod vm;
 mod vmi;
@@ -28,6 +35,7 @@ use runtime::{Deps, EventRecorder, Executor, LeaderElection, LeadershipError, Wr
 pub use self::args::Args;
 use self::configuration::Configuration;
 use self::controller::Context;
+use self::fleet::Fleet;
 pub use self::program::Program;
 use self::stores::Stores;
 
@@ -84,12 +92,24 @@ pub async fn run_counted(args: Args, deps: Deps, counts: WriteCounts) -> Result<
     }
     let executor = Executor::new(deps.client.clone(), recorder.for_component("virtualmachine-controller"), counts.clone());
     let stores = Stores::watch(&deps).await?;
+    let fleet = Fleet::watch(&deps);
     let configuration = Configuration::follow(&stores);
-    let context = Arc::new(Context::new(&args, &deps, stores, configuration, executor));
+    let context = Arc::new(Context::new(&args, &deps, stores, fleet, configuration, executor));
     let work = async {
         context.stores.synced().await;
+        context.fleet.synced().await;
         leading.set();
-        tokio::join!(vmi::run(&context), vm::run(&context), nodes::run(&context, &recorder, &counts));
+        let writer = |component: &'static str| Executor::new(context.deps.client.clone(), recorder.for_component(component), counts.clone());
+        tokio::join!(
+            vmi::run(&context),
+            vm::run(&context),
+            nodes::run(&context, &recorder, &counts),
+            replicaset::run(&context, writer("virtualmachinereplicaset-controller")),
+            pool::run(&context, writer("virtualmachinepool-controller")),
+            migration::run(&context, writer("virtualmachine-controller")),
+            evacuation::run(&context, writer("evacuation-controller")),
+            disruption::run(&context, writer("disruptionbudget-controller")),
+        );
     };
     let ended = tokio::select! {
         biased;

@@ -313,7 +313,7 @@ async fn labels_vm(world: &mut SpecWorld, name: String, label: String) -> Done {
 
 #[then(regex = r#"^the revisions of the pool "([^"]+)" are "([^"]*)"$"#)]
 async fn revisions(world: &mut SpecWorld, pool: String, names: String) -> Done {
-    let wanted: Vec<&str> = names.split(", ").collect();
+    let wanted: Vec<&str> = names.split(", ").filter(|name| !name.is_empty()).collect();
     let uid = at(Some(&world.get(POOL, &pool).await?), "/metadata/uid").to_owned();
     let owned = |all: &BTreeMap<String, Value>| {
         let ours = all.iter().filter(|(_, revision)| at(Some(revision), "/metadata/ownerReferences/0/uid") == uid);

@@ -305,3 +305,6 @@ fn condition(observed: &Observed<'_>, kind: &str, reason: &str, message: &str) -
         ..VirtualMachineInstanceReplicaSetCondition::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

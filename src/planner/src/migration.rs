@@ -1,7 +1,7 @@
 //! The life of a migration object around the move itself (spec controllers §6.3, §6.4, §6.9).
 //!
 //! Flow: a new migration waits as Pending; it fails when its instance is gone or ends, when it is called off, or when another one is
-//! under way; a final one is let go, and the oldest beyond [`KEPT`] are removed. A migration that was handed to the nodes is not
+//! under way; a final one is let go, and the oldest beyond [`KEPT`] are removed, as are all whose instance is gone. A migration that was handed to the nodes is not
 //! decided on here.
 
 use std::sync::Arc;
@@ -55,20 +55,19 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
     let migration = observed.migration;
     let deleting = metadata::is_deleting(&migration.metadata);
     let mut plan = Plan::default();
+    let Some(vmi) = observed.vmi else {
+        // It has nothing left to wait for.
+        plan.actions.extend(let_go(migration));
+        if !deleting {
+            plan.actions.push(deletion(migration));
+        }
+        return plan;
+    };
     if is_final(migration) {
         plan.actions.extend(let_go(migration));
         plan.actions.extend(superfluous(observed));
         return plan;
     }
-    let Some(vmi) = observed.vmi else {
-        // It goes; it has nothing left to wait for.
-        if deleting {
-            plan.actions.extend(let_go(migration))
-        } else {
-            plan.actions.push(deletion(migration))
-        }
-        return plan;
-    };
     if Phase::of(vmi).is_final() {
         fail(observed, "Migration failed because vmi shutdown during migration.", &mut plan);
         return plan;
@@ -242,7 +241,7 @@ mod tests {
     #[case::waits("Pending", false, Some(("Running", None)), &[])]
     #[case::called_off("Pending", true, Some(("Running", None)), &["phase Failed", "Migration failed due to being canceled"])]
     #[case::instance_ended("Pending", false, Some(("Failed", None)), &["phase Failed", "Migration failed because vmi shutdown during migration."])]
-    #[case::instance_gone("Pending", false, None, &["delete m"])]
+    #[case::instance_gone("Pending", false, None, &["patch m", "delete m"])]
     #[case::instance_gone_and_going("Pending", true, None, &["patch m"])]
     #[case::under_way("Running", true, Some(("Running", Some("m"))), &[])]
     #[case::after_another_one_that_is_gone("", false, Some(("Running", Some("x"))), &["phase Pending"])]
@@ -258,8 +257,9 @@ mod tests {
         let mut last = migration("fffffff", "Failed", false);
         last.metadata.finalizers = None;
         let names = ["ccc", "a", "bb", "ffffff", "dddd", "eeeee", "fffffff"];
-        assert_eq!(planned(&last, None, &names), ["delete a", "delete bb"]);
-        assert_eq!(planned(&last, None, &names[2..]), Vec::<String>::new());
+        let vmi = vmi("Running", None);
+        assert_eq!(planned(&last, Some(&vmi), &names), ["delete a", "delete bb"]);
+        assert_eq!(planned(&last, Some(&vmi), &names[2..]), Vec::<String>::new());
     }
 
     #[test]

@@ -341,3 +341,12 @@ async fn never_more(world: &mut SpecWorld, most: usize, label: String) -> Done {
     anyhow::ensure!(complete, "they were never all ready");
     Ok(())
 }
+
+#[when(expr = "the node of a VMI of the replica set {string} is lost")]
+async fn node_lost(world: &mut SpecWorld, set: String) -> Done {
+    let all = instances(world, &set).await?;
+    world.remember(VMI, "one of them", at(all.first(), "/metadata/uid"));
+    let node = at(all.first(), "/status/nodeName").to_owned();
+    world.remember("Node", "lost", &node);
+    Ok(world.cluster()?.simulation().kill_node(&node)?)
+}

@@ -7,6 +7,7 @@
 
 mod access;
 mod admission;
+mod evacuation;
 mod fleet;
 mod guest;
 mod instancetypes;

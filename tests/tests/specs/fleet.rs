@@ -350,3 +350,23 @@ async fn node_lost(world: &mut SpecWorld, set: String) -> Done {
     world.remember("Node", "lost", &node);
     Ok(world.cluster()?.simulation().kill_node(&node)?)
 }
+
+#[then(regex = r#"^the Service "([^"]+)" leads to the pods of (\d+) VMIs at port (\d+)$"#)]
+async fn service_leads(world: &mut SpecWorld, service: String, count: usize, port: u64) -> Done {
+    let leads = |endpoints: Option<&Value>| {
+        let subset = endpoints.and_then(|endpoints| endpoints.pointer("/subsets/0"));
+        let addresses = subset.and_then(|subset| subset["addresses"].as_array()).map(Vec::len).unwrap_or_default();
+        addresses == count && number(subset, "/ports/0/port") == port
+    };
+    world.until("Endpoints", &service, &format!("{count} pods at port {port}"), PATIENCE, leads).await.map(drop)
+}
+
+#[then(expr = "every launcher pod of the replica set {string} is selected by its scale")]
+async fn pods_selected(world: &mut SpecWorld, set: String) -> Done {
+    let object = world.get(SET, &set).await?;
+    let selector = at(Some(&object), "/status/labelSelector").to_owned();
+    let selected = world.api("Pod").list(&ListParams::default().labels(&selector)).await?.items.len();
+    let launchers = world.api("Pod").list(&ListParams::default().labels("kubevirt.io=virt-launcher")).await?.items.len();
+    anyhow::ensure!(selected == launchers && launchers as u64 == number(Some(&object), "/spec/replicas"), "{selected} of {launchers}");
+    Ok(())
+}

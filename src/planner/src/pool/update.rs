@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use api::names;
+use api::pool::v1beta1::VirtualMachinePoolSelectionPolicy;
 use api::v1::values::{vm_condition, vmi_condition};
 use api::v1::{VirtualMachine, VirtualMachineInstance};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -48,8 +49,7 @@ pub(super) fn plan(observed: &Observed<'_>, plan: &mut Plan) -> Result<Outcome, 
     let (outdated, current): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|vm| is_outdated(observed, vm));
     renew(observed, &outdated, plan)?;
     if strategy.opportunistic.is_none() {
-        let sort = policy.as_ref().map(|policy| policy.sort_policy.as_deref());
-        restart(observed, current, sort, plan)?;
+        restart(observed, current, policy.as_ref(), plan)?;
     }
     Ok(if outdated.is_empty() { Outcome::Stable } else { Outcome::Changing })
 }
@@ -94,14 +94,14 @@ fn renew(observed: &Observed<'_>, outdated: &[&Arc<VirtualMachine>], plan: &mut 
 fn restart(
     observed: &Observed<'_>,
     mut current: Vec<&Arc<VirtualMachine>>,
-    sort: Option<Option<&str>>,
+    policy: Option<&VirtualMachinePoolSelectionPolicy>,
     plan: &mut Plan,
 ) -> Result<(), PlanError> {
     let instance = |vm: &VirtualMachine| observed.vmis.get(metadata::name(&vm.metadata));
     let unavailable = current.iter().filter(|vm| !instance(vm).is_some_and(|vmi| is_available(vmi))).count();
     let mut budget = max_unavailable(observed)?.saturating_sub(unavailable);
-    if let Some(policy) = sort {
-        select::sort(&mut current, policy, observed.salt);
+    if let Some(policy) = policy {
+        select::sort(&mut current, policy.sort_policy.as_deref(), observed.salt);
     }
     let (ready, unready): (Vec<_>, Vec<_>) = current.into_iter().partition(|vm| is_ready(vm));
     for (vm, limited) in unready.into_iter().map(|vm| (vm, false)).chain(ready.into_iter().map(|vm| (vm, true))) {

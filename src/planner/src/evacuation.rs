@@ -50,7 +50,7 @@ pub struct Observed<'a> {
 /// Plans the migrations off a node, and the end of those nobody needs any more.
 pub fn plan(observed: &Observed<'_>) -> Plan {
     let mut plan = Plan::default();
-    let drained = is_drained(observed.node, observed.config);
+    let drained = is_drained(observed.node, || observed.config.migrations().node_drain_taint_key);
     for guest in observed.guests {
         if drained || is_marked(&guest.vmi) {
             if must_move(guest, observed.config) {
@@ -66,15 +66,11 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
     plan
 }
 
-/// Whether a node's taint says that everybody has to go.
-pub fn is_drained(node: &Node, config: &ClusterConfig) -> bool {
+/// Whether a node's taint says that everybody has to go; `key` is asked for the taint's key only where there are taints.
+pub fn is_drained(node: &Node, key: impl FnOnce() -> Option<String>) -> bool {
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
-    // Reading the configuration costs more than finding no taint.
-    let mut effective = taints.iter().filter(|taint| taint.effect == "NoSchedule").peekable();
-    effective.peek().is_some() && {
-        let key = config.migrations().node_drain_taint_key;
-        effective.any(|taint| Some(&taint.key) == key.as_ref())
-    }
+    let effective: Vec<&str> = taints.iter().filter(|taint| taint.effect == "NoSchedule").map(|taint| taint.key.as_str()).collect();
+    !effective.is_empty() && key().is_some_and(|key| effective.contains(&key.as_str()))
 }
 
 /// Whether an instance has to leave the node it is on; a mark for another node is of a move that is done.

@@ -34,7 +34,7 @@ pub(crate) async fn run(context: &Shared, executor: Executor) {
 fn subscribe(context: &Shared, queue: &WorkQueue<ObjectKey>) {
     let (added, shared) = (queue.clone(), Arc::clone(context));
     context.stores.nodes.subscribe(move |change: &Change<'_, Node>| {
-        let drained = |node: Option<&Arc<Node>>| node.is_some_and(|node| evacuation::is_drained(node, &shared.configuration.current()));
+        let drained = |node: Option<&Arc<Node>>| node.is_some_and(|node| evacuation::is_drained(node, || taint_key(&shared)));
         if drained(change.old) != drained(change.new)
             && let Some(node) = change.new
         {
@@ -62,13 +62,18 @@ fn subscribe(context: &Shared, queue: &WorkQueue<ObjectKey>) {
 
 fn is_drained(context: &Context, node: &str) -> bool {
     let node = context.stores.nodes.named("", node);
-    node.is_some_and(|node| evacuation::is_drained(&node, &context.configuration.current()))
+    node.is_some_and(|node| evacuation::is_drained(&node, || taint_key(context)))
+}
+
+/// The key of the taint that drains a node.
+fn taint_key(context: &Context) -> Option<String> {
+    context.configuration.current().migrations().node_drain_taint_key
 }
 
 async fn reconcile(context: &Context, executor: &Executor, key: &ObjectKey) -> Next {
     let Some(node) = context.stores.nodes.get(key) else { return Next::Done };
     let config = context.configuration.current();
-    let drained = evacuation::is_drained(&node, &config);
+    let drained = evacuation::is_drained(&node, || config.migrations().node_drain_taint_key);
     let mut guests = Vec::new();
     for vmi in context.stores.vmis.by_index(BY_NODE, &key.name) {
         let name = index_key(metadata::namespace(&vmi.metadata), metadata::name(&vmi.metadata));

@@ -99,7 +99,8 @@ pub async fn run_counted(args: Args, deps: Deps, counts: WriteCounts) -> Result<
         context.stores.synced().await;
         context.fleet.synced().await;
         leading.set();
-        let writer = |component: &'static str| Executor::new(context.deps.client.clone(), recorder.for_component(component), counts.clone());
+        let writer =
+            |component: &'static str| Executor::new(context.deps.client.clone(), recorder.for_component(component), counts.clone());
         tokio::join!(
             vmi::run(&context),
             vm::run(&context),

@@ -107,11 +107,12 @@ pub fn sync(observed: &Observed<'_>) -> Plan {
         dissolve(observed, &mut plan);
         return plan;
     }
+    // A deletion ends, whatever else is held up.
+    plan.actions.extend(scale::let_go(observed));
     if observed.pool.spec.paused == Some(true) {
         return plan;
     }
     plan.actions.extend(hold(observed.pool));
-    plan.actions.extend(scale::let_go(observed));
     let failing = heal::plan(observed);
     if !failing.is_empty() {
         // Who goes is known; who comes instead is decided when they are gone.

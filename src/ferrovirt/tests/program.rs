@@ -278,6 +278,8 @@ fn kubectl_scales() {
     assert_eq!(k.ok("get vmi -l myvmi=myvmi -o name", "").lines().count(), 3);
     let refused = k.fails("scale vmirs testreplicaset --current-replicas=7 --replicas=1", "");
     assert!(refused.contains("Expected replicas to be 7, was 3"), "{refused}");
+    let autoscaled = k.ok("autoscale vmirs testreplicaset --min=3 --max=9", "");
+    assert_eq!(autoscaled, "horizontalpodautoscaler.autoscaling/testreplicaset autoscaled");
     let selector = k.ok("get --raw /apis/kubevirt.io/v1/namespaces/default/virtualmachineinstancereplicasets/testreplicaset/scale", "");
     assert!(selector.contains("\"selector\":\"myvmi=myvmi\""), "{selector}");
     let described = k.ok("describe vmirs testreplicaset", "");

@@ -203,7 +203,7 @@ async fn budget_there(world: &mut SpecWorld, name: String) -> Done {
     world.get("PodDisruptionBudget", &name).await.map(drop)
 }
 
-#[then(regex = r#"^the lost node (takes|does not take) instances$"#)]
+#[then(regex = r"^the lost node (takes|does not take) instances$")]
 async fn schedulable(world: &mut SpecWorld, takes: String) -> Done {
     let node = world.noted_uid("Node", "lost")?;
     let wanted = if takes == "takes" { "true" } else { "false" };

@@ -17,17 +17,16 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts filling the caches.
-    pub(crate) fn watch(deps: &Deps) -> Self {
-        let fleet = Self { replica_sets: Store::new(), pools: Store::new(), budgets: Store::projected(trim_budget) };
-        fill(deps, Api::all(deps.client.clone()), &fleet.replica_sets, None);
-        fill(deps, Api::all(deps.client.clone()), &fleet.pools, None);
-        fill(deps, Api::all(deps.client.clone()), &fleet.budgets, None);
-        fleet
+    /// Caches that nobody fills yet.
+    pub(crate) fn new() -> Self {
+        Self { replica_sets: Store::new(), pools: Store::new(), budgets: Store::projected(trim_budget) }
     }
 
-    /// Waits until all caches are complete.
-    pub(crate) async fn synced(&self) {
+    /// Fills the caches and waits until they are complete.
+    pub(crate) async fn watch(&self, deps: &Deps) {
+        fill(deps, Api::all(deps.client.clone()), &self.replica_sets, None);
+        fill(deps, Api::all(deps.client.clone()), &self.pools, None);
+        fill(deps, Api::all(deps.client.clone()), &self.budgets, None);
         self.replica_sets.synced().await;
         self.pools.synced().await;
         self.budgets.synced().await;

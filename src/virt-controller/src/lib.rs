@@ -92,25 +92,25 @@ pub async fn run_counted(args: Args, deps: Deps, counts: WriteCounts) -> Result<
     }
     let executor = Executor::new(deps.client.clone(), recorder.for_component("virtualmachine-controller"), counts.clone());
     let stores = Stores::watch(&deps).await?;
-    let fleet = Fleet::watch(&deps);
     let configuration = Configuration::follow(&stores);
-    let context = Arc::new(Context::new(&args, &deps, stores, fleet, configuration, executor));
+    let context = Arc::new(Context::new(&args, &deps, stores, Fleet::new(), configuration, executor));
     let work = async {
         context.stores.synced().await;
-        context.fleet.synced().await;
         leading.set();
         let writer =
             |component: &'static str| Executor::new(context.deps.client.clone(), recorder.for_component(component), counts.clone());
-        tokio::join!(
-            vmi::run(&context),
-            vm::run(&context),
-            nodes::run(&context, &recorder, &counts),
-            replicaset::run(&context, writer("virtualmachinereplicaset-controller")),
-            pool::run(&context, writer("virtualmachinepool-controller")),
-            migration::run(&context, writer("virtualmachine-controller")),
-            evacuation::run(&context, writer("evacuation-controller")),
-            disruption::run(&context, writer("disruptionbudget-controller")),
-        );
+        // What keeps many machines comes second: no machine waits for it.
+        let fleet = async {
+            context.fleet.watch(&context.deps).await;
+            tokio::join!(
+                replicaset::run(&context, writer("virtualmachinereplicaset-controller")),
+                pool::run(&context, writer("virtualmachinepool-controller")),
+                migration::run(&context, writer("virtualmachine-controller")),
+                evacuation::run(&context, writer("evacuation-controller")),
+                disruption::run(&context, writer("disruptionbudget-controller")),
+            )
+        };
+        tokio::join!(vmi::run(&context), vm::run(&context), nodes::run(&context, &recorder, &counts), fleet);
     };
     let ended = tokio::select! {
         biased;

@@ -36,6 +36,22 @@ fn vmi_spec() -> Value {
     })
 }
 
+/// A replica set, or a pool of running VMs, around the same guest; everything is labelled `app=NAME`.
+pub fn fleet(kind: &str, name: &str, replicas: u64) -> Value {
+    let labels = json!({"app": name});
+    let template = json!({"metadata": {"labels": labels}, "spec": vmi_spec()});
+    let (api_version, template) = if kind == "VirtualMachinePool" {
+        let machine = json!({"metadata": {"labels": labels}, "spec": {"runStrategy": "Always", "template": template}});
+        ("pool.kubevirt.io/v1beta1", ("virtualMachineTemplate", machine))
+    } else {
+        ("kubevirt.io/v1", ("template", template))
+    };
+    json!({
+        "apiVersion": api_version, "kind": kind, "metadata": {"name": name},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, template.0: template.1},
+    })
+}
+
 /// An object of a kind that breaks no rule; `None` for kinds that have none here.
 ///
 /// Those that refer to others (a migration, a restore) refer to `vm`, which need not exist to be judged, except for migrations.

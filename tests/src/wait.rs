@@ -61,6 +61,10 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
     let (group, version, plural) = match kind {
         "VirtualMachine" => ("kubevirt.io", "v1", "virtualmachines"),
         "VirtualMachineInstance" => ("kubevirt.io", "v1", "virtualmachineinstances"),
+        "VirtualMachineInstanceReplicaSet" => ("kubevirt.io", "v1", "virtualmachineinstancereplicasets"),
+        "VirtualMachineInstanceMigration" => ("kubevirt.io", "v1", "virtualmachineinstancemigrations"),
+        "VirtualMachinePool" => ("pool.kubevirt.io", "v1beta1", "virtualmachinepools"),
+        "PodDisruptionBudget" => ("policy", "v1", "poddisruptionbudgets"),
         "KubeVirt" => ("kubevirt.io", "v1", "kubevirts"),
         "DataVolume" => ("cdi.kubevirt.io", "v1beta1", "datavolumes"),
         "DataSource" => ("cdi.kubevirt.io", "v1beta1", "datasources"),

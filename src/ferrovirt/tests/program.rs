@@ -213,6 +213,88 @@ fn kubectl_does_a_whole_job() {
     assert_eq!(k.ok("get vm,vmi", ""), "");
 }
 
+const REPLICA_SET: &str = "\
+apiVersion: kubevirt.io/v1
+kind: VirtualMachineInstanceReplicaSet
+metadata:
+  name: testreplicaset
+spec:
+  replicas: 1
+  selector:
+    matchLabels:
+      myvmi: myvmi
+  template:
+    metadata:
+      labels:
+        myvmi: myvmi
+    spec:
+      domain:
+        memory:
+          guest: 64Mi
+        devices: {}
+---
+apiVersion: pool.kubevirt.io/v1beta1
+kind: VirtualMachinePool
+metadata:
+  name: vm-pool
+spec:
+  replicas: 1
+  selector:
+    matchLabels:
+      kubevirt.io/vmpool: vm-pool
+  virtualMachineTemplate:
+    metadata:
+      labels:
+        kubevirt.io/vmpool: vm-pool
+    spec:
+      runStrategy: Always
+      template:
+        metadata:
+          labels:
+            kubevirt.io/vmpool: vm-pool
+        spec:
+          domain:
+            memory:
+              guest: 64Mi
+            devices: {}
+";
+
+#[test]
+fn kubectl_scales() {
+    let Some(kubectl) = Kubectl::find() else { return };
+    let up = Up::start(&["--nodes", "2"]);
+    let k = kubectl.of(&up);
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+
+    k.ok("create -f -", REPLICA_SET);
+    k.ok("wait --for=jsonpath={.status.readyReplicas}=1 vmirs/testreplicaset --timeout=60s", "");
+    let scaled = k.ok("scale vmirs testreplicaset --replicas=3", "");
+    assert_eq!(scaled, "virtualmachineinstancereplicaset.kubevirt.io/testreplicaset scaled");
+    k.ok("wait --for=jsonpath={.status.readyReplicas}=3 vmirs/testreplicaset --timeout=60s", "");
+    let table = k.ok("get vmirs", "");
+    let lines: Vec<Vec<String>> = table.lines().map(words).collect();
+    assert_eq!(lines[0], ["NAME", "DESIRED", "CURRENT", "READY", "AGE"]);
+    assert_eq!(lines[1][..4], ["testreplicaset", "3", "3", "3"]);
+    assert_eq!(k.ok("get vmi -l myvmi=myvmi -o name", "").lines().count(), 3);
+    let refused = k.fails("scale vmirs testreplicaset --current-replicas=7 --replicas=1", "");
+    assert!(refused.contains("Expected replicas to be 7, was 3"), "{refused}");
+    let autoscaled = k.ok("autoscale vmirs testreplicaset --min=3 --max=9", "");
+    assert_eq!(autoscaled, "horizontalpodautoscaler.autoscaling/testreplicaset autoscaled");
+    let selector = k.ok("get --raw /apis/kubevirt.io/v1/namespaces/default/virtualmachineinstancereplicasets/testreplicaset/scale", "");
+    assert!(selector.contains("\"selector\":\"myvmi=myvmi\""), "{selector}");
+    let described = k.ok("describe vmirs testreplicaset", "");
+    assert!(described.contains("SuccessfulCreate"), "{described}");
+
+    k.ok("wait --for=jsonpath={.status.readyReplicas}=1 vmpool/vm-pool --timeout=60s", "");
+    assert_eq!(k.ok("scale vmpool vm-pool --replicas 2", ""), "virtualmachinepool.pool.kubevirt.io/vm-pool scaled");
+    k.ok("wait --for=jsonpath={.status.readyReplicas}=2 vmpool/vm-pool --timeout=60s", "");
+    assert_eq!(k.ok("get vm -o name", ""), "virtualmachine.kubevirt.io/vm-pool-0\nvirtualmachine.kubevirt.io/vm-pool-1");
+    k.ok("delete vmpool vm-pool --timeout=60s", "");
+    k.ok("delete vmirs testreplicaset --timeout=60s", "");
+    k.ok("wait --for=delete vm --all --timeout=60s", "");
+    k.ok("wait --for=delete vmi --all --timeout=60s", "");
+}
+
 #[test]
 fn kubectl_watches() {
     let Some(kubectl) = Kubectl::find() else { return };

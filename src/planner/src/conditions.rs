@@ -1,6 +1,10 @@
 //! Conditions, as upstream's condition managers treat them (spec controllers §1.5).
 
-use api::v1::{VirtualMachineCondition, VirtualMachineInstanceCondition};
+use api::pool::v1beta1::VirtualMachinePoolCondition;
+use api::v1::{
+    VirtualMachineCondition, VirtualMachineInstanceCondition, VirtualMachineInstanceMigrationCondition,
+    VirtualMachineInstanceReplicaSetCondition,
+};
 use k8s_openapi::api::core::v1::PodCondition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -34,6 +38,42 @@ impl Condition for VirtualMachineInstanceCondition {
 }
 
 impl Condition for VirtualMachineCondition {
+    fn kind(&self) -> &str {
+        &self.r#type
+    }
+    fn status(&self) -> &str {
+        &self.status
+    }
+    fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_default()
+    }
+}
+
+impl Condition for VirtualMachineInstanceReplicaSetCondition {
+    fn kind(&self) -> &str {
+        &self.r#type
+    }
+    fn status(&self) -> &str {
+        &self.status
+    }
+    fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_default()
+    }
+}
+
+impl Condition for VirtualMachinePoolCondition {
+    fn kind(&self) -> &str {
+        &self.r#type
+    }
+    fn status(&self) -> &str {
+        &self.status
+    }
+    fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_default()
+    }
+}
+
+impl Condition for VirtualMachineInstanceMigrationCondition {
     fn kind(&self) -> &str {
         &self.r#type
     }

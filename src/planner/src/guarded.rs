@@ -51,6 +51,11 @@ impl GuardedPatch {
         self.operations.push(operation);
     }
 
+    /// Adds the operations of another patch.
+    pub fn append(&mut self, other: Self) {
+        self.operations.extend(other.operations);
+    }
+
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()

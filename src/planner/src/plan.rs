@@ -104,12 +104,28 @@ pub mod kinds {
     pub const VM: Kind = kind("kubevirt.io/v1", "VirtualMachine", "virtualmachines");
     /// KubeVirt's VirtualMachineInstance.
     pub const VMI: Kind = kind("kubevirt.io/v1", "VirtualMachineInstance", "virtualmachineinstances");
+    /// KubeVirt's VirtualMachineInstanceReplicaSet.
+    pub const REPLICA_SET: Kind = kind("kubevirt.io/v1", "VirtualMachineInstanceReplicaSet", "virtualmachineinstancereplicasets");
+    /// KubeVirt's VirtualMachinePool.
+    pub const POOL: Kind = kind("pool.kubevirt.io/v1beta1", "VirtualMachinePool", "virtualmachinepools");
+    /// policy PodDisruptionBudget.
+    pub const DISRUPTION_BUDGET: Kind = kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets");
     /// KubeVirt's VirtualMachineInstanceMigration.
     pub const MIGRATION: Kind = kind("kubevirt.io/v1", "VirtualMachineInstanceMigration", "virtualmachineinstancemigrations");
     /// KubeVirt's subresources of a VirtualMachineInstance.
     pub const VMI_SUBRESOURCES: Kind = kind("subresources.kubevirt.io/v1", "VirtualMachineInstance", "virtualmachineinstances");
     /// CDI's DataVolume.
     pub const DATA_VOLUME: Kind = kind("cdi.kubevirt.io/v1beta1", "DataVolume", "datavolumes");
+}
+
+/// Reasons of events that several controllers record (spec observability §7).
+pub mod event {
+    /// Something was made.
+    pub const SUCCESSFUL_CREATE: &str = "SuccessfulCreate";
+    /// Something was removed.
+    pub const SUCCESSFUL_DELETE: &str = "SuccessfulDelete";
+    /// Something was changed.
+    pub const SUCCESSFUL_UPDATE: &str = "SuccessfulUpdate";
 }
 
 /// Names an object of any kind for reading, writing and events.

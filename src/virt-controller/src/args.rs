@@ -49,6 +49,21 @@ pub struct Args {
     /// Nodes reconciled at a time.
     #[arg(long, default_value_t = 3)]
     pub node_controller_threads: usize,
+    /// Replica sets reconciled at a time.
+    #[arg(long, default_value_t = 3)]
+    pub rs_controller_threads: usize,
+    /// Pools reconciled at a time.
+    #[arg(long, default_value_t = 3)]
+    pub pool_controller_threads: usize,
+    /// Migrations reconciled at a time.
+    #[arg(long, default_value_t = 3)]
+    pub migration_controller_threads: usize,
+    /// Nodes evacuated at a time.
+    #[arg(long, default_value_t = 3)]
+    pub evacuation_controller_threads: usize,
+    /// Disruption budgets examined at a time.
+    #[arg(long, default_value_t = 3)]
+    pub disruption_budget_controller_threads: usize,
     /// The certificate of the probes.
     #[arg(long, default_value = "/etc/virt-controller/certificates/tls.crt")]
     pub prom_cert_file: String,

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::Args;
 use crate::coalesce::{Coalesce, Drafts};
 use crate::configuration::Configuration;
+use crate::fleet::Fleet;
 use crate::stores::{BY_STATE, Stores, index_key};
 
 /// Everything a controller works with.
@@ -23,6 +24,7 @@ pub(crate) struct Context {
     pub(crate) deps: Deps,
     pub(crate) settings: Settings,
     pub(crate) stores: Stores,
+    pub(crate) fleet: Fleet,
     pub(crate) configuration: Configuration,
     pub(crate) vms: WorkQueue<ObjectKey>,
     pub(crate) vmis: WorkQueue<ObjectKey>,
@@ -36,12 +38,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(args: &Args, deps: &Deps, stores: Stores, configuration: Configuration, executor: Executor) -> Self {
+    pub(crate) fn new(args: &Args, deps: &Deps, stores: Stores, fleet: Fleet, configuration: Configuration, executor: Executor) -> Self {
         Self {
             args: args.clone(),
             deps: deps.clone(),
             settings: args.settings(),
             stores,
+            fleet,
             configuration,
             vms: WorkQueue::new(),
             vmis: WorkQueue::new(),
@@ -56,13 +59,24 @@ impl Context {
 
     /// Applies actions about an object and takes the answers into the caches.
     pub(crate) async fn apply(&self, kind: &str, key: &ObjectKey, actions: &[Action]) -> Result<Vec<Answer>, Failed> {
+        self.apply_with(&self.executor, kind, key, actions).await
+    }
+
+    /// As [`Context::apply`], through a controller's own executor: events then name that controller.
+    pub(crate) async fn apply_with(
+        &self,
+        executor: &Executor,
+        kind: &str,
+        key: &ObjectKey,
+        actions: &[Action],
+    ) -> Result<Vec<Answer>, Failed> {
         if actions.is_empty() {
             return Ok(Vec::new());
         }
         let subject = (kind.to_owned(), key.clone());
         let strict = self.by_version.lock().unwrap_or_else(PoisonError::into_inner).remove(&subject);
         let guard = if strict { Guard::Version } else { Guard::Fields };
-        let applied = self.executor.apply_guarded(actions, guard).await;
+        let applied = executor.apply_guarded(actions, guard).await;
         for answer in &applied.answers {
             self.remember(answer);
         }
@@ -84,6 +98,9 @@ impl Context {
         match value["kind"].as_str().unwrap_or_default() {
             "VirtualMachine" => record(&self.stores.vms, value),
             "VirtualMachineInstance" => record(&self.stores.vmis, value),
+            "VirtualMachineInstanceMigration" => record(&self.stores.migrations, value),
+            "VirtualMachineInstanceReplicaSet" => record(&self.fleet.replica_sets, value),
+            "VirtualMachinePool" => record(&self.fleet.pools, value),
             "Pod" => record(&self.stores.pods, value),
             "PersistentVolumeClaim" => record(&self.stores.claims, value),
             "DataVolume" => record(&self.stores.data_volumes, value),

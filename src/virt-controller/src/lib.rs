@@ -1,4 +1,5 @@
-//! virt-controller: reconciles VirtualMachines and VirtualMachineInstances, leader-elected (spec controllers §1).
+//! virt-controller: reconciles VirtualMachines, their instances, sets and pools of them, and migrations; leader-elected (spec
+//! controllers §1).
 //!
 //! Flow: the probes answer; the lease is acquired; the caches fill; then the controllers work on their queues until the lease
 //! is lost or the process is told to stop. A controller observes (caches), plans (`planner`), applies (the one executor) and
@@ -13,23 +14,34 @@ mod args;
 mod coalesce;
 mod configuration;
 mod controller;
+mod disruption;
+mod evacuation;
+mod fleet;
 mod lookups;
+mod migration;
 mod nodes;
+mod pool;
 mod probes;
 mod program;
+mod replicaset;
 mod stores;
 mod vm;
 mod vmi;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime::{Deps, EventRecorder, Executor, LeaderElection, LeadershipError, WriteCounts};
 
 pub use self::args::Args;
 use self::configuration::Configuration;
 use self::controller::Context;
+use self::fleet::Fleet;
 pub use self::program::Program;
 use self::stores::Stores;
+
+/// How long after the machines' own controllers those begin that keep many of them.
+const FLEET_DELAY: Duration = Duration::from_millis(100);
 
 /// Why virt-controller ended.
 #[derive(Debug, thiserror::Error)]
@@ -85,11 +97,25 @@ pub async fn run_counted(args: Args, deps: Deps, counts: WriteCounts) -> Result<
     let executor = Executor::new(deps.client.clone(), recorder.for_component("virtualmachine-controller"), counts.clone());
     let stores = Stores::watch(&deps).await?;
     let configuration = Configuration::follow(&stores);
-    let context = Arc::new(Context::new(&args, &deps, stores, configuration, executor));
+    let context = Arc::new(Context::new(&args, &deps, stores, Fleet::new(), configuration, executor));
     let work = async {
         context.stores.synced().await;
         leading.set();
-        tokio::join!(vmi::run(&context), vm::run(&context), nodes::run(&context, &recorder, &counts));
+        let writer =
+            |component: &'static str| Executor::new(context.deps.client.clone(), recorder.for_component(component), counts.clone());
+        // What keeps many machines comes second: no machine waits for it, nor for its requests while everything starts.
+        let fleet = async {
+            tokio::time::sleep(FLEET_DELAY).await;
+            context.fleet.watch(&context.deps).await;
+            tokio::join!(
+                replicaset::run(&context, writer("virtualmachinereplicaset-controller")),
+                pool::run(&context, writer("virtualmachinepool-controller")),
+                migration::run(&context, writer("virtualmachine-controller")),
+                evacuation::run(&context, writer("evacuation-controller")),
+                disruption::run(&context, writer("disruptionbudget-controller")),
+            )
+        };
+        tokio::join!(vmi::run(&context), vm::run(&context), nodes::run(&context, &recorder, &counts), fleet);
     };
     let ended = tokio::select! {
         biased;

@@ -3,7 +3,7 @@
 use api::names;
 use api::v1::{KubeVirt, VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceMigration, Volume};
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::api::core::v1::{Container, Namespace, Node, PersistentVolumeClaim, Pod, PodSpec, PodStatus, ResourceQuota};
+use k8s_openapi::api::core::v1::{Container, Namespace, Node, NodeSpec, PersistentVolumeClaim, Pod, PodSpec, PodStatus, ResourceQuota};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::Api;
@@ -132,7 +132,7 @@ impl Stores {
     }
 }
 
-fn fill<K>(deps: &Deps, api: Api<K>, store: &Store<K>, label: Option<&str>)
+pub(crate) fn fill<K>(deps: &Deps, api: Api<K>, store: &Store<K>, label: Option<&str>)
 where
     K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
@@ -186,8 +186,9 @@ fn trim_definition(definition: &mut CustomResourceDefinition) {
     *definition = CustomResourceDefinition { metadata: definition.metadata.clone(), ..CustomResourceDefinition::default() };
 }
 
-/// Keeps labels and annotations.
+/// Keeps labels, annotations and taints.
 fn trim_node(node: &mut Node) {
-    node.spec = None;
+    let taints = node.spec.take().and_then(|spec| spec.taints);
+    node.spec = taints.map(|taints| NodeSpec { taints: Some(taints), ..NodeSpec::default() });
     node.status = None;
 }

@@ -7,6 +7,8 @@
 
 mod access;
 mod admission;
+mod evacuation;
+mod fleet;
 mod guarded;
 mod guest;
 mod instancetypes;

@@ -182,6 +182,7 @@ async fn same_firmware(world: &mut SpecWorld, name: String) -> Done {
     Ok(())
 }
 
+#[when(expr = "condition {string} of the VMI {string} is {string}")]
 #[then(expr = "condition {string} of the VMI {string} is {string}")]
 async fn condition(world: &mut SpecWorld, kind: String, name: String, status: String) -> Done {
     let what = format!("condition {kind}={status}");

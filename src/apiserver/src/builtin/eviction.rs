@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::subresource::{body_of, pod_call, set_condition, success};
+use crate::admission;
 use crate::error::{ApiError, StatusCause, StatusDetails};
 use crate::object;
 use crate::registry::delete_options::DeleteOptions;
-use crate::registry::update::{Tracking, replace};
 use crate::registry::write_options::{WriteKind, WriteOptions};
-use crate::registry::{Call, Output, delete, list};
+use crate::registry::{Call, Output, create, delete, list};
 use crate::resource::{GroupResource, Gvk};
 use crate::selector::LabelSelector;
 use crate::store::{Expect, StoreError, Stored};
@@ -18,7 +18,7 @@ const MAX_DISRUPTED: usize = 2_000;
 /// Seconds after which a budget that is not observed yet may be asked again.
 const RETRY: u32 = 10;
 
-/// Serves an eviction request.
+/// Serves an eviction request. Admission sees the Eviction, before any budget is asked: who is refused costs nobody a disruption.
 pub(super) async fn evict(call: &mut Call) -> Result<Output, ApiError> {
     let options = WriteOptions::parse(&call.query, WriteKind::Create)?;
     let eviction = body_of(call, &Gvk::new("policy", "v1", "Eviction"))?;
@@ -28,6 +28,7 @@ pub(super) async fn evict(call: &mut Call) -> Result<Output, ApiError> {
         object::set(&mut raw, &["dryRun"], json!(["All"]));
     }
     let delete = DeleteOptions::check(raw)?;
+    admit(call, eviction.clone(), &options).await?;
     let mut pod_call = pod_call(call, object::name(&eviction))?;
     pod_call.subresource = String::new();
     let pod = list::stored(&pod_call)?.value();
@@ -44,7 +45,7 @@ pub(super) async fn evict(call: &mut Call) -> Result<Output, ApiError> {
             charge(call, &budget, object::name(&pod), delete.dry_run).await?;
         }
         if !delete.dry_run {
-            announce(&mut pod_call).await?;
+            announce(&pod_call).await?;
         }
     }
     delete::remove(&mut pod_call, &delete).await?;
@@ -132,27 +133,38 @@ async fn charge(call: &Call, stored: &Stored, pod: &str, dry_run: bool) -> Resul
     Ok(())
 }
 
-/// Says in the pod's status why it goes.
-async fn announce(pod_call: &mut Call) -> Result<(), ApiError> {
-    let now = pod_call.core.env.timestamp();
-    "eviction".clone_into(&mut pod_call.subresource);
-    let options = WriteOptions::default();
-    replace(pod_call, &options, WriteKind::Update, Tracking::Settled, |_, pod| {
-        let mut pod = pod.clone();
-        set_condition(
-            &mut pod,
-            json!({
-                "type": "DisruptionTarget",
-                "status": "True",
-                "reason": "EvictionByEvictionAPI",
-                "message": "Eviction API: evicting",
-                "lastProbeTime": null,
-                "lastTransitionTime": now,
-            }),
-        );
-        Ok(pod)
-    })
-    .await?;
-    pod_call.subresource = String::new();
+/// Lets plugins, policies and webhooks judge the Eviction.
+async fn admit(call: &mut Call, eviction: Value, options: &WriteOptions) -> Result<(), ApiError> {
+    let gvk = Gvk::new("policy", "v1", "Eviction");
+    let body = options.to_value(WriteKind::Create);
+    let mut attributes = create::attributes(call, admission::Operation::Create, Some(eviction), None, body, options.dry_run);
+    attributes.gvk = gvk.clone();
+    attributes.request_kind = gvk;
+    call.warnings.extend(call.core.admission.mutate(&mut attributes).await?);
+    call.warnings.extend(call.core.admission.validate(&attributes).await?);
+    Ok(())
+}
+
+/// Says in the pod's status why it goes. The eviction was admitted: this is no request of its own.
+async fn announce(pod_call: &Call) -> Result<(), ApiError> {
+    let store = &pod_call.core.store;
+    let key = pod_call.key(&pod_call.name);
+    while let Some(stored) = store.get(&key) {
+        let mut pod = stored.value();
+        let condition = json!({
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+            "lastProbeTime": null,
+            "lastTransitionTime": pod_call.core.env.timestamp(),
+        });
+        set_condition(&mut pod, condition);
+        match store.commit(key.clone(), Expect::Revision(stored.revision), Some(pod)) {
+            Ok(written) => return store.durable(written.revision).await.map_err(ApiError::internal),
+            Err(StoreError::Changed(_) | StoreError::Missing) => {}
+            Err(error) => return Err(ApiError::internal(error)),
+        }
+    }
     Ok(())
 }

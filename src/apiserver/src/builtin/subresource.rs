@@ -152,7 +152,7 @@ pub(super) fn set_condition(pod: &mut Value, condition: Value) {
     object::set(pod, &["status", "conditions"], conditions);
 }
 
-/// The same request on a pod, with rules that let bindings and evictions pass.
+/// The same request on a pod, with rules that let bindings pass.
 pub(super) fn pod_call(call: &Call, name: &str) -> Result<Call, ApiError> {
     let info = call.core.resources.lookup("", "v1", "pods").ok_or_else(ApiError::unknown_resource)?;
     Ok(Call {

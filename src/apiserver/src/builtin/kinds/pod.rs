@@ -84,7 +84,7 @@ impl Strategy for Pod {
                 }
             }
             // The server's own writes.
-            "binding" | "eviction" => {}
+            "binding" => {}
             _ => object::copy(object, old, &["status"]),
         }
         Ok(())
@@ -100,7 +100,7 @@ impl Strategy for Pod {
         match cx.subresource {
             "status" => check_status(object, old),
             "ephemeralcontainers" => check_ephemeral(object, old),
-            "binding" | "eviction" => Vec::new(),
+            "binding" => Vec::new(),
             "resize" => self.validate(cx, object),
             _ => {
                 let mut wrong = self.validate(cx, object);

@@ -29,7 +29,6 @@ mod vm;
 mod vmi;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use runtime::{Deps, EventRecorder, Executor, LeaderElection, LeadershipError, WriteCounts};
 
@@ -39,9 +38,6 @@ use self::controller::Context;
 use self::fleet::Fleet;
 pub use self::program::Program;
 use self::stores::Stores;
-
-/// How long after the machines' own controllers those begin that keep many of them.
-const FLEET_DELAY: Duration = Duration::from_millis(100);
 
 /// Why virt-controller ended.
 #[derive(Debug, thiserror::Error)]
@@ -103,9 +99,8 @@ pub async fn run_counted(args: Args, deps: Deps, counts: WriteCounts) -> Result<
         leading.set();
         let writer =
             |component: &'static str| Executor::new(context.deps.client.clone(), recorder.for_component(component), counts.clone());
-        // What keeps many machines comes second: no machine waits for it, nor for its requests while everything starts.
+        // No machine waits for the caches of what keeps many of them.
         let fleet = async {
-            tokio::time::sleep(FLEET_DELAY).await;
             context.fleet.watch(&context.deps).await;
             tokio::join!(
                 replicaset::run(&context, writer("virtualmachinereplicaset-controller")),

@@ -411,6 +411,12 @@ impl Store {
         Ok(WatchStream::new(self.clone(), gr.clone(), namespace.map(str::to_owned), from, signal, durable))
     }
 
+    fn unsubscribe(&self, gr: &GroupResource, namespace: Option<&str>, number: u64) {
+        if let Some(collection) = self.lock().resources.get_mut(gr) {
+            collection.wakers.unsubscribe(namespace, number);
+        }
+    }
+
     /// How many watches are open, of all resources.
     pub fn watches(&self) -> usize {
         self.lock().resources.values().map(|collection| collection.wakers.count()).sum()

@@ -3,53 +3,63 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{Event, Gone, Store};
 use crate::resource::GroupResource;
 
-/// Signals of one resource: one for watches of all namespaces, one for each namespace that is watched.
+/// Who waits for changes of one resource: in all namespaces, or in one.
+///
+/// Woken in the order of their arrival. A channel would do, but tokio's `watch` wakes its receivers in random order, and with
+/// it everything that one change sets off would happen in another order each time.
+#[derive(Default)]
 pub(super) struct Wakers {
-    all: watch::Sender<()>,
-    namespaces: BTreeMap<String, watch::Sender<()>>,
-}
-
-impl Default for Wakers {
-    fn default() -> Self {
-        Self { all: watch::Sender::new(()), namespaces: BTreeMap::new() }
-    }
+    arrivals: u64,
+    all: BTreeMap<u64, Arc<Notify>>,
+    namespaces: BTreeMap<String, BTreeMap<u64, Arc<Notify>>>,
 }
 
 impl Wakers {
     /// Wakes the watches that a change in `namespace` concerns, or everyone.
-    pub(super) fn wake(&mut self, namespace: &str, everyone: bool) {
+    pub(super) fn wake(&self, namespace: &str, everyone: bool) {
         if everyone {
             self.wake_all();
             return;
         }
-        self.all.send_replace(());
-        if let Some(sender) = self.namespaces.get(namespace) {
-            sender.send_replace(());
-        }
+        self.all.values().chain(self.namespaces.get(namespace).into_iter().flat_map(BTreeMap::values)).for_each(|one| one.notify_one());
     }
 
-    pub(super) fn wake_all(&mut self) {
-        self.all.send_replace(());
-        self.namespaces.retain(|_, sender| {
-            sender.send_replace(());
-            sender.receiver_count() > 0
-        });
+    pub(super) fn wake_all(&self) {
+        self.all.values().chain(self.namespaces.values().flat_map(BTreeMap::values)).for_each(|one| one.notify_one());
     }
 
     /// Watches that are open.
     pub(super) fn count(&self) -> usize {
-        self.all.receiver_count() + self.namespaces.values().map(watch::Sender::receiver_count).sum::<usize>()
+        self.all.len() + self.namespaces.values().map(BTreeMap::len).sum::<usize>()
     }
 
-    pub(super) fn subscribe(&mut self, namespace: Option<&str>) -> watch::Receiver<()> {
-        match namespace {
-            None => self.all.subscribe(),
-            Some(namespace) => self.namespaces.entry(namespace.to_owned()).or_insert_with(|| watch::Sender::new(())).subscribe(),
+    /// Someone who is woken from now on, and the number to strike it out by.
+    pub(super) fn subscribe(&mut self, namespace: Option<&str>) -> (u64, Arc<Notify>) {
+        self.arrivals += 1;
+        let signal = Arc::new(Notify::new());
+        let waiting = match namespace {
+            None => &mut self.all,
+            Some(namespace) => self.namespaces.entry(namespace.to_owned()).or_default(),
+        };
+        waiting.insert(self.arrivals, signal.clone());
+        (self.arrivals, signal)
+    }
+
+    pub(super) fn unsubscribe(&mut self, namespace: Option<&str>, number: u64) {
+        let Some(namespace) = namespace else {
+            self.all.remove(&number);
+            return;
+        };
+        if let Some(waiting) = self.namespaces.get_mut(namespace) {
+            waiting.remove(&number);
+            if waiting.is_empty() {
+                self.namespaces.remove(namespace);
+            }
         }
     }
 }
@@ -60,7 +70,9 @@ pub struct WatchStream {
     gr: GroupResource,
     namespace: Option<String>,
     position: u64,
-    signal: watch::Receiver<()>,
+    /// Its place among those who wait.
+    number: u64,
+    signal: Arc<Notify>,
     /// With a log on disk only what is durable is shown.
     durable: Option<watch::Receiver<u64>>,
 }
@@ -80,10 +92,10 @@ impl WatchStream {
         gr: GroupResource,
         namespace: Option<String>,
         position: u64,
-        signal: watch::Receiver<()>,
+        (number, signal): (u64, Arc<Notify>),
         durable: Option<watch::Receiver<u64>>,
     ) -> Self {
-        Self { store, gr, namespace, position, signal, durable }
+        Self { store, gr, namespace, position, number, signal, durable }
     }
 
     /// Every change up to this revision has been yielded.
@@ -96,7 +108,6 @@ impl WatchStream {
     /// # Errors
     /// [`Gone`] when the history has moved past this watch.
     pub fn poll_batch(&mut self) -> Result<Vec<Arc<Event>>, Gone> {
-        self.signal.mark_unchanged();
         let upto = self.durable.as_mut().map(|durable| *durable.borrow_and_update());
         let (events, position) = self.store.read_history(&self.gr, self.namespace.as_deref(), self.position, BATCH, upto)?;
         self.position = position;
@@ -113,12 +124,11 @@ impl WatchStream {
             if !events.is_empty() {
                 return Ok(events);
             }
-            // The senders live in the store, which this stream holds: the channels do not close.
             match &mut self.durable {
-                None => {
-                    let _ = self.signal.changed().await;
-                }
+                // What was committed since the look above has left its mark.
+                None => self.signal.notified().await,
                 Some(durable) => {
+                    // The sender lives in the store, which this stream holds: the channel does not close.
                     let _ = durable.changed().await;
                 }
             }
@@ -136,5 +146,11 @@ impl WatchStream {
             })
         })
         .flat_map(futures::stream::iter)
+    }
+}
+
+impl Drop for WatchStream {
+    fn drop(&mut self) {
+        self.store.unsubscribe(&self.gr, self.namespace.as_deref(), self.number);
     }
 }

@@ -202,7 +202,7 @@ proptest! {
     #[test]
     fn devices_round_trip(
         disks in prop::collection::vec((any::<bool>(), any::<Option<u32>>(), any::<Option<u16>>(), "[a-z]{1,8}"), 0..6),
-        nics in prop::collection::vec((any::<Option<u16>>(), any::<bool>(), "[a-z0-9-]{1,8}"), 0..6),
+        nics in prop::collection::vec((any::<Option<u16>>(), any::<bool>(), "[a-tv-z0-9-][a-z0-9-]{0,7}"), 0..6),
         vcpus in 0_u32..20,
         iothreads in any::<Option<u32>>(),
     ) {
@@ -223,6 +223,7 @@ proptest! {
             kind: "ethernet".into(),
             link: down.then(|| LinkState { state: "down".into() }),
             port_forwards: port.map(|start| PortForward { proto: "tcp".into(), ranges: vec![PortRange { start, ..PortRange::default() }], ..PortForward::default() }).into_iter().collect(),
+            // libvirt keeps the prefix "ua-" for aliases that a user gave: none of its own begins with a u here.
             alias: Some(Alias::plain(name)),
             ..Interface::default()
         }).collect();

@@ -412,11 +412,7 @@ impl SpecWorld {
 fn collection(manifest: &Value) -> Result<String> {
     let api_version = manifest["apiVersion"].as_str().context("a manifest needs an apiVersion")?;
     let kind = manifest["kind"].as_str().context("a manifest needs a kind")?;
-    let definitions = api::crd::all()?;
-    let definition = definitions.iter().find(|d| d.spec.names.kind == kind).with_context(|| format!("{kind} is no kind of KubeVirt's"))?;
-    let plural = &definition.spec.names.plural;
-    Ok(match definition.spec.scope.as_str() {
-        "Namespaced" => format!("/apis/{api_version}/namespaces/default/{plural}"),
-        _ => format!("/apis/{api_version}/{plural}"),
-    })
+    let (plural, namespaced) = api::crd::plural(kind).with_context(|| format!("{kind} is no kind of KubeVirt's"))?;
+    let scope = if namespaced { "/namespaces/default" } else { "" };
+    Ok(format!("/apis/{api_version}{scope}/{plural}"))
 }

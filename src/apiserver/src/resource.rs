@@ -141,6 +141,8 @@ pub struct VersionInfo {
     pub storage: bool,
     /// The schema, for custom resources; that of built-in kinds is looked up lazily ([`ResourceInfo::schema`]).
     pub schema: Option<Arc<Schema>>,
+    /// Revision of the definition that this was read from; 0 for built-in resources.
+    pub origin: u64,
     /// Tells schemas of a custom resource apart.
     pub fingerprint: u64,
     /// Revision since which the schema of a custom resource is this one: what was stored before is read through it.

@@ -2,14 +2,10 @@
 
 use crate::cluster::{NAMESPACE, TAG};
 use planner::install::{Installation, objects};
-use serde_json::Value;
 
 /// Why the manifests cannot be printed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A CustomResourceDefinition cannot be made from its type.
-    #[error("making the CustomResourceDefinitions")]
-    Definitions(#[from] serde_json::Error),
     /// An object cannot be written as YAML.
     #[error("writing YAML")]
     Yaml(#[from] serde_saphyr::ser::Error),
@@ -31,7 +27,7 @@ pub fn text(registry: &str, replicas: u32) -> Result<String, Error> {
         secrets: Vec::new(),
         infra_anywhere: false,
     };
-    let mut all = api::crd::all()?.into_iter().map(serde_json::to_value).collect::<Result<Vec<Value>, _>>()?;
+    let mut all = api::crd::values();
     all.extend(objects(&installation));
     let documents = all.iter().map(serde_saphyr::to_string).collect::<Result<Vec<_>, _>>()?;
     Ok(documents.join("---\n"))

@@ -21,8 +21,19 @@ use self::structural::Schemas;
 /// # Errors
 /// Fails only if a type's schema is no valid CRD schema, which the crate's tests rule out.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
+    values().into_iter().map(serde_json::from_value).collect()
+}
+
+/// The same as [`all`], as they are sent to an API server.
+pub fn values() -> Vec<Value> {
     let mut schemas = Schemas::new();
-    KINDS.iter().map(|kind| serde_json::from_value(definition(kind, &mut schemas))).collect()
+    KINDS.iter().map(|kind| definition(kind, &mut schemas)).collect()
+}
+
+/// Where the objects of a kind are: the plural, and whether they are namespaced.
+pub fn plural(kind: &str) -> Option<(&'static str, bool)> {
+    let kind = KINDS.iter().find(|one| one.name == kind)?;
+    Some((kind.plural, matches!(kind.scope, Scope::Namespaced)))
 }
 
 /// A definition as a YAML document, as it stands in `deploy/crds/`.

@@ -96,7 +96,7 @@ fn round(store: &Store, registry: &Registry, env: &Env) -> bool {
 }
 
 fn is_current(info: &ResourceInfo, revision: u64) -> bool {
-    info.versions.iter().filter_map(|version| version.schema.as_ref()).any(|schema| schema.origin == revision)
+    info.versions.iter().any(|version| version.origin == revision)
 }
 
 /// Sets since when the schemas are what they are; one that stayed the same keeps its date.

@@ -14,6 +14,7 @@ mod convert;
 mod follow;
 pub mod names;
 mod serve;
+mod shipped;
 pub mod status;
 mod strategy;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod validation;
 pub use convert::{convert, refresh};
 pub use follow::follow;
 pub use serve::{resource_info, version_order};
+pub use shipped::Definitions;
 pub use strategy::CustomResourceDefinition;
 pub use validation::{validate, validate_update};
 

@@ -15,7 +15,7 @@ const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", 
 
 /// The resource of a definition, under its accepted names; versions in the order of preference.
 ///
-/// `revision` is remembered as the origin of the schemas ([`Schema::origin`]).
+/// `revision` is remembered as the origin of the versions.
 pub fn resource_info(definition: &Value, revision: u64, terminating: bool) -> ResourceInfo {
     let names = object::at(definition, &["status", "acceptedNames"]).unwrap_or(&Value::Null);
     let own = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
@@ -55,9 +55,7 @@ fn version_info<'a>(version: &'a Value, revision: u64, schemas: &mut Vec<(&'a Va
         if let Some((_, schema)) = schemas.iter().find(|(known, _)| *known == raw) {
             return schema.clone();
         }
-        let mut schema = Schema::parse_resource(raw);
-        schema.origin = revision;
-        let schema = Arc::new(schema);
+        let schema = Arc::new(Schema::parse_resource(raw));
         schemas.push((raw, schema.clone()));
         schema
     });
@@ -79,6 +77,7 @@ fn version_info<'a>(version: &'a Value, revision: u64, schemas: &mut Vec<(&'a Va
     }
     VersionInfo {
         name: text(version, "name"),
+        origin: revision,
         fingerprint: raw.map_or(0, fingerprint),
         since: revision,
         served: object::flag(version, &["served"]),

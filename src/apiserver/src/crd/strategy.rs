@@ -25,8 +25,7 @@ impl Strategy for CustomResourceDefinition {
     }
 
     fn prepare_create(&self, _cx: &Context<'_>, object: &mut Value) -> Result<(), ApiError> {
-        object::set(object, &["status"], json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": null, "storedVersions": null}));
-        note_stored_version(object);
+        begin_status(object);
         Ok(())
     }
 
@@ -80,6 +79,12 @@ fn fill(object: &mut Value) {
     if object::at(object, &["spec", "conversion", "webhook", "clientConfig", "service"]).is_some_and(Value::is_object) {
         object::set_default(object, &["spec", "conversion", "webhook", "clientConfig", "service", "port"], 443);
     }
+}
+
+/// The status of a new definition.
+pub(super) fn begin_status(object: &mut Value) {
+    object::set(object, &["status"], json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": null, "storedVersions": null}));
+    note_stored_version(object);
 }
 
 /// Adds the storage version to the versions that objects may be stored in.

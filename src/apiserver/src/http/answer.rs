@@ -89,6 +89,17 @@ impl AnswerTo {
             Object::Value(value) => Ok(value),
         }
     }
+
+    /// An object's metadata; the rest of a stored one is not read where that gives the same.
+    async fn partial(&self, object: Object, version: &str) -> Result<Value, ApiError> {
+        match object {
+            Object::Stored(stored) if self.0.has_stored_metadata() => {
+                let metadata: Value = serde_json::from_slice(&stored.metadata()).unwrap_or_default();
+                Ok(table::partial(&json!({"metadata": metadata}), version))
+            }
+            other => Ok(table::partial(&self.object(other).await?, version)),
+        }
+    }
 }
 
 async fn object_answer(call: &AnswerTo, code: u16, object: Object, accepted: Accepted) -> Result<Response<Body>, ApiError> {
@@ -97,7 +108,7 @@ async fn object_answer(call: &AnswerTo, code: u16, object: Object, accepted: Acc
             Ok(bytes(code, Encoding::Json.media_type(), stored.json.clone()))
         }
         (Shape::Plain, object) => Ok(value(code, accepted.encoding, &call.object(object).await?)),
-        (Shape::Partial(version), object) => Ok(value(code, accepted.encoding, &table::partial(&call.object(object).await?, version))),
+        (Shape::Partial(version), object) => Ok(value(code, accepted.encoding, &call.partial(object, version).await?)),
         (Shape::Table(version), object) => {
             let object = call.object(object).await?;
             let metadata = json!({"resourceVersion": crate::object::resource_version(&object)});
@@ -141,21 +152,25 @@ async fn list_answer(call: &AnswerTo, list: Items, accepted: Accepted) -> Result
     if matches!(accepted.shape, Shape::PartialList(_)) {
         metadata = json_without_empty(metadata);
     }
+    let partial = match accepted.shape {
+        Shape::Partial(version) | Shape::PartialList(version) => Some(version),
+        Shape::Plain | Shape::Table(_) => None,
+    };
     let mut objects = Vec::with_capacity(list.items.len());
     for item in list.items {
-        objects.push(call.object(item).await?);
+        objects.push(match partial {
+            Some(version) => call.partial(item, version).await?,
+            None => call.object(item).await?,
+        });
     }
     let body = match accepted.shape {
         Shape::Table(version) => table::table(&call.0, &objects, version, true, &metadata),
-        Shape::Partial(version) | Shape::PartialList(version) => {
-            let items: Vec<Value> = objects.iter().map(|object| table::partial(object, version)).collect();
-            json!({
-                "kind": "PartialObjectMetadataList",
-                "apiVersion": format!("meta.k8s.io/{version}"),
-                "metadata": metadata,
-                "items": items,
-            })
-        }
+        Shape::Partial(version) | Shape::PartialList(version) => json!({
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": format!("meta.k8s.io/{version}"),
+            "metadata": metadata,
+            "items": objects,
+        }),
         Shape::Plain => {
             if !custom {
                 for object in &mut objects {

@@ -22,6 +22,7 @@ use crate::admission::Chain;
 use crate::aggregation::{self, Aggregator};
 use crate::auth::service_account::ServiceAccountTokens;
 use crate::auth::{self, Authentication, AuthenticationConfig, Authorizer, UserInfo};
+use crate::crd::Definitions;
 use crate::env::Env;
 use crate::error::ApiError;
 use crate::registry::decode::BODY_LIMIT;
@@ -52,6 +53,7 @@ pub struct Builder {
     authentication: AuthenticationConfig,
     pki: Option<Pki>,
     kubelet: Option<Arc<dyn Kubelet>>,
+    definitions: Definitions,
 }
 
 impl Builder {
@@ -85,12 +87,19 @@ impl Builder {
         self
     }
 
+    /// Serves custom resources from the beginning, as if their definitions had been created before.
+    #[must_use]
+    pub fn definitions(mut self, definitions: &Definitions) -> Self {
+        self.definitions = definitions.clone();
+        self
+    }
+
     /// The server, with the objects that every cluster has.
     ///
     /// # Errors
     /// The certificates or the key for authentication cannot be read.
     pub fn build(self) -> Result<ApiServer, BuildError> {
-        let Self { env, store, mut authentication, pki, kubelet } = self;
+        let Self { env, store, mut authentication, pki, kubelet, definitions } = self;
         let store = store.unwrap_or_default();
         if let Some(pki) = &pki {
             let tokens = ServiceAccountTokens::new(&pki.service_account_key_pem, store.clone(), env.clone())?;
@@ -126,6 +135,7 @@ impl Builder {
             kubelet,
         };
         crate::builtin::bootstrap(&core);
+        core.resources.replace_crds(definitions.install(&core.store, &core.env)?);
         core.follow_definitions();
         if let Some(pki) = &pki {
             aggregation::trust::publish(&core.store, &core.env, pki)?;
@@ -163,7 +173,7 @@ impl ApiServer {
             service_accounts: None,
             anonymous: true,
         };
-        Builder { env, store: None, authentication, pki: None, kubelet: None }
+        Builder { env, store: None, authentication, pki: None, kubelet: None, definitions: Definitions::default() }
     }
 
     /// The store, for controllers that live in this process.

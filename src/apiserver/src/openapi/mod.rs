@@ -199,7 +199,7 @@ fn groups(registry: &Registry) -> BTreeMap<String, Group> {
 fn identity(served: &Served) -> String {
     let info = &served.info;
     let version = info.version(&served.version);
-    let origin = version.and_then(|version| version.schema.as_ref()).map_or(0, |schema| schema.origin);
+    let origin = version.map_or(0, |version| version.origin);
     format!("{} {} {} {} {} {origin} {}", info.gr, info.kind, info.list_kind, info.namespaced, served.version, env!("CARGO_PKG_VERSION"))
 }
 

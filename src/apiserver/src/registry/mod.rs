@@ -165,6 +165,11 @@ impl Call {
         self.version == self.info.storage_version() && self.info.storage_resource() == self.info.gr && self.info.is_current(stored)
     }
 
+    /// Whether objects have the metadata they are stored with in the request's version: only a webhook may change it.
+    pub fn has_stored_metadata(&self) -> bool {
+        self.version == self.info.storage_version() || !matches!(self.info.source, crate::resource::Source::Crd { conversion: Some(_), .. })
+    }
+
     /// An object in the storage version, ready to be stored.
     pub async fn to_storage(&self, object: &Value) -> Result<Value, ApiError> {
         let mut value = object.clone();

@@ -178,10 +178,12 @@ impl Lines {
     }
 
     async fn push(&mut self, kind: EventKind, stored: &Arc<Stored>) {
-        if self.call.accepted.shape == Shape::Plain && self.call.is_verbatim(stored) {
-            self.pending.extend(stored.line(kind));
-        } else {
-            self.push_value(kind, self.call.read(stored)).await;
+        match self.call.accepted.shape {
+            Shape::Plain if self.call.is_verbatim(stored) => self.pending.extend(stored.line(kind)),
+            Shape::Partial(version) | Shape::PartialList(version) if self.call.has_stored_metadata() => {
+                self.pending.extend(table::partial_line(kind, &stored.metadata(), version));
+            }
+            _ => self.push_value(kind, self.call.read(stored)).await,
         }
     }
 

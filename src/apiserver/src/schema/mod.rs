@@ -306,8 +306,6 @@ pub struct Schema {
     pub recursive: Option<Recursive>,
     /// What is in here or below.
     pub subtree: Subtree,
-    /// Revision of the definition that the root schema of a custom resource was read from; 0 for all others.
-    pub origin: u64,
 }
 
 impl Schema {

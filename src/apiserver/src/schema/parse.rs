@@ -92,7 +92,6 @@ impl Schema {
             definition: None,
             recursive: None,
             subtree: Subtree::default(),
-            origin: 0,
         };
         schema.finished()
     }

@@ -67,13 +67,22 @@ pub struct Stored {
     pub labels: BTreeMap<String, String>,
     /// Values of the resource's selectable fields besides name and namespace.
     pub fields: BTreeMap<String, String>,
+    /// Where in it things stand.
+    places: Places,
+}
+
+/// Places in the encoded object.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
     /// Where the members after `kind` and `apiVersion` begin.
     untyped: usize,
+    /// From where to where the value of `metadata` goes.
+    metadata: (usize, usize),
 }
 
 impl Stored {
     fn new(key: Key, revision: u64, value: &Value, fields: BTreeMap<String, String>) -> Result<Self, StoreError> {
-        let (json, untyped) = encode(value).map_err(|error| StoreError::Encoding(error.to_string()))?;
+        let (json, places) = encode(value).map_err(|error| StoreError::Encoding(error.to_string()))?;
         let metadata = value.get("metadata");
         let labels = metadata
             .and_then(|metadata| metadata.get("labels"))
@@ -89,7 +98,7 @@ impl Stored {
             uid: uid.to_owned(),
             labels,
             fields,
-            untyped,
+            places,
         })
     }
 
@@ -101,7 +110,13 @@ impl Stored {
     /// The encoded members of the object but `kind` and `apiVersion`, and its closing brace: lists of built-in kinds do
     /// not repeat the type in their items.
     pub fn untyped(&self) -> &[u8] {
-        self.json.get(self.untyped..).unwrap_or_default()
+        self.json.get(self.places.untyped..).unwrap_or_default()
+    }
+
+    /// The encoded `metadata`, a part of [`Stored::json`]; nothing where there is none.
+    pub fn metadata(&self) -> Bytes {
+        let (begin, end) = self.places.metadata;
+        self.json.slice(begin..end)
     }
 
     /// The line of a watch that says `kind` of this object, newline included, in pieces: the object itself is shared by all
@@ -466,12 +481,13 @@ fn in_namespace(objects: &BTreeMap<(String, String), Arc<Stored>>, namespace: Op
     }
 }
 
-/// Encodes an object with its type first, and says where the other members begin.
-fn encode(value: &Value) -> serde_json::Result<(Vec<u8>, usize)> {
-    let Some(map) = value.as_object() else { return Ok((serde_json::to_vec(value)?, 0)) };
+/// Encodes an object with its type first, and says where things stand.
+fn encode(value: &Value) -> serde_json::Result<(Vec<u8>, Places)> {
+    let Some(map) = value.as_object() else { return Ok((serde_json::to_vec(value)?, Places::default())) };
     let mut json = Vec::with_capacity(1024);
     let mut before = b'{';
     let mut untyped = 1;
+    let mut metadata = (0, 0);
     let is_type = |key: &str| key == "kind" || key == "apiVersion";
     let typed = ["kind", "apiVersion"].into_iter().filter_map(|key| map.get_key_value(key));
     for (key, member) in typed.chain(map.iter().filter(|(key, _)| !is_type(key))) {
@@ -484,7 +500,11 @@ fn encode(value: &Value) -> serde_json::Result<(Vec<u8>, usize)> {
         }
         serde_json::to_writer(&mut json, key)?;
         json.push(b':');
+        let begin = json.len();
         serde_json::to_writer(&mut json, member)?;
+        if key == "metadata" {
+            metadata = (begin, json.len());
+        }
     }
     if before == b'{' {
         json.push(b'{');
@@ -493,7 +513,7 @@ fn encode(value: &Value) -> serde_json::Result<(Vec<u8>, usize)> {
         untyped = json.len();
     }
     json.push(b'}');
-    Ok((json, untyped))
+    Ok((json, Places { untyped, metadata }))
 }
 
 fn set_resource_version(value: &mut Value, revision: u64) {

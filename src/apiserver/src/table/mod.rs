@@ -8,6 +8,7 @@ mod columns;
 mod duration;
 mod pod;
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 pub use duration::human;
@@ -18,6 +19,7 @@ use crate::object;
 use crate::registry::Call;
 use crate::resource::PrinterColumn;
 use crate::schema::builtin as schemas;
+use crate::store::EventKind;
 
 /// `PartialObjectMetadata` of an object.
 pub fn partial(object: &Value, version: &str) -> Value {
@@ -26,6 +28,16 @@ pub fn partial(object: &Value, version: &str) -> Value {
         "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
     })
+}
+
+/// The line of a watch that says `kind` of an object's metadata, newline included, in pieces: the metadata itself is shared
+/// with the stored object.
+pub fn partial_line(kind: EventKind, metadata: &Bytes, version: &str) -> [Bytes; 3] {
+    let opening = format!(
+        "{{\"type\":\"{}\",\"object\":{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":",
+        kind.name()
+    );
+    [Bytes::from(opening), metadata.clone(), Bytes::from_static(b"}}\n")]
 }
 
 /// Checks `includeObject` of a request for a Table.

@@ -1,7 +1,7 @@
 //! The platform in one process: an embedded API server, a simulated cluster, and KubeVirt's components as its pods.
 //!
-//! Flow of [`Cluster::start`]: the API server with its keys → scheduler, kubelets and controllers → the
-//! CustomResourceDefinitions and the objects of the installation, as an administrator would apply them → the kubelets start
+//! Flow of [`Cluster::start`]: the API server with its keys and the CustomResourceDefinitions → scheduler, kubelets and
+//! controllers → the objects of the installation, as an administrator would apply them → the kubelets start
 //! virt-api, virt-controller and virt-handler → ready when a VirtualMachine would be accepted.
 //!
 //! Guarantees: no socket unless the caller serves one; under a paused clock, with one seed, every run is the same.
@@ -103,9 +103,6 @@ pub enum StartError {
     /// The components' certificates.
     #[error("issuing the components' certificates")]
     Certificates(#[from] runtime::tls::TlsError),
-    /// The CustomResourceDefinitions cannot be made.
-    #[error("making the CustomResourceDefinitions")]
-    Definitions(#[from] serde_json::Error),
     /// An object of the installation was refused.
     #[error("applying {object}")]
     Apply {
@@ -171,7 +168,12 @@ impl Cluster {
         let pki = crate::endpoint::keys(options.data_dir.as_deref(), &now, &options.server_names)?;
         let store = apiserver_command::store(options.data_dir.as_deref())?;
         let logs = Logs::new(now.clone());
-        let server = ApiServer::builder(env.clone()).store(store.clone()).pki(&pki).kubelet(Arc::new(logs.clone())).build()?;
+        let server = ApiServer::builder(env.clone())
+            .store(store.clone())
+            .pki(&pki)
+            .kubelet(Arc::new(logs.clone()))
+            .definitions(&setup::definitions())
+            .build()?;
         dialer.use_store(store.clone());
         let conditions = server.clone();
         tokio::spawn(async move { conditions.run().await });
@@ -203,7 +205,6 @@ impl Cluster {
             UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]),
         );
         let nodes = (1..=options.nodes).map(|index| NodeSpec::new(format!("node{index:02}")));
-        setup::define_data_volumes(&admin).await?;
         let mut builder = SimCluster::builder(simulator, env)
             .nodes(nodes)
             .images(images)

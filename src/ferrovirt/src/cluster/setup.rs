@@ -1,6 +1,7 @@
 //! Installing KubeVirt into the cluster, as an administrator does.
 
 use super::{NAMESPACE, STARTUP_PATIENCE, StartError, pki};
+use apiserver::crd::Definitions;
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Endpoints, Node};
@@ -11,16 +12,21 @@ use kube::{Api, Client, ResourceExt as _};
 use planner::install::{Installation, objects};
 use runtime::Clock;
 use serde_json::Value;
+use std::sync::OnceLock;
 
 /// The tag of the components' images. They are never pulled: the kubelets run them in process.
 pub const TAG: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
-/// Applies the CustomResourceDefinitions and the installation; what is there already (a data folder) stays.
+/// The CustomResourceDefinitions of KubeVirt and of DataVolumes, which the simulated cluster fills and the components look for
+/// when they start. Every cluster of a process shares what was read of them.
+pub fn definitions() -> Definitions {
+    static DEFINITIONS: OnceLock<Definitions> = OnceLock::new();
+    let make = || Definitions::accepted(simcluster::data_volume_definitions().into_iter().chain(api::crd::values()).collect());
+    DEFINITIONS.get_or_init(make).clone()
+}
+
+/// Applies the installation; what is there already (a data folder) stays.
 pub async fn install(client: &Client, clock: &Clock) -> Result<(), StartError> {
-    for crd in api::crd::all()? {
-        let value = serde_json::to_value(&crd)?;
-        create(client, &value).await?;
-    }
     let trust = pki::issue(NAMESPACE, clock)?;
     let installation = Installation {
         namespace: NAMESPACE.to_owned(),
@@ -33,14 +39,6 @@ pub async fn install(client: &Client, clock: &Clock) -> Result<(), StartError> {
     };
     for object in objects(&installation) {
         create(client, &object).await?;
-    }
-    Ok(())
-}
-
-/// Applies the definitions of DataVolumes: the simulated cluster fills them, and the components look for them when they start.
-pub async fn define_data_volumes(client: &Client) -> Result<(), StartError> {
-    for definition in simcluster::data_volume_definitions() {
-        create(client, &definition).await?;
     }
     Ok(())
 }
@@ -139,4 +137,15 @@ where
 async fn within_patience(component: &str, ready: impl Future<Output = ()>) -> Result<(), StartError> {
     let late = |_| StartError::NotReady { component: component.to_owned() };
     tokio::time::timeout(STARTUP_PATIENCE, ready).await.map_err(late)
+}
+
+#[cfg(test)]
+mod tests {
+    use apiserver::crd::Definitions;
+
+    #[test]
+    fn every_definition_is_one_that_a_server_accepts() {
+        let all = simcluster::data_volume_definitions().into_iter().chain(api::crd::values()).collect();
+        assert!(Definitions::checked(all).is_ok());
+    }
 }

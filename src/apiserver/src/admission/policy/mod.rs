@@ -10,7 +10,7 @@ mod params;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 
@@ -35,20 +35,32 @@ struct Validation {
 }
 
 struct Policy {
+    definition: Arc<Definition>,
+    bindings: Vec<Binding>,
+}
+
+/// What a policy says, without those that bind it: as long as it stays the same, what was compiled of it does too.
+struct Definition {
     name: String,
+    revision: u64,
     criteria: Criteria,
     ignores_failure: bool,
-    conditions: Conditions,
-    variables: Vec<(String, Program)>,
-    validations: Vec<Validation>,
-    mutations: Vec<mutating::Mutation>,
     /// A mutating policy that runs once more when something later changed the object.
     reinvocable: bool,
     /// `apiVersion` and kind of parameters.
     param_kind: Option<(String, String)>,
+    spec: Value,
+    code: OnceLock<Code>,
+}
+
+/// The expressions of a policy. They are compiled when a request first matches: most policies of a server never see one.
+struct Code {
+    conditions: Conditions,
+    variables: Vec<(String, Program)>,
+    validations: Vec<Validation>,
+    mutations: Vec<mutating::Mutation>,
     /// A variable that does not compile: the policy fails.
     broken: Option<String>,
-    bindings: Vec<Binding>,
 }
 
 struct Binding {
@@ -88,12 +100,12 @@ fn current(cache: &Mutex<Cache>, chain: &Chain, resources: [&str; 2]) -> Arc<Vec
     let now = resources.map(|resource| chain.store.last_write(&GroupResource::new(GROUP, resource)));
     let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
     if cache.read_at != Some(now) {
-        *cache = Cache { read_at: Some(now), policies: Arc::new(read(chain, resources)) };
+        *cache = Cache { read_at: Some(now), policies: Arc::new(read(chain, resources, &cache.policies)) };
     }
     cache.policies.clone()
 }
 
-fn read(chain: &Chain, [policies, bound]: [&str; 2]) -> Vec<Policy> {
+fn read(chain: &Chain, [policies, bound]: [&str; 2], known: &[Policy]) -> Vec<Policy> {
     let mut bindings: BTreeMap<String, Vec<Binding>> = BTreeMap::new();
     for object in chain.list(GROUP, bound, None) {
         let text = |field| object::text(&object, &["spec", field]);
@@ -104,19 +116,41 @@ fn read(chain: &Chain, [policies, bound]: [&str; 2]) -> Vec<Policy> {
             param_ref: object::at(&object, &["spec", "paramRef"]).cloned().unwrap_or_default(),
         });
     }
-    let policies = chain.list(GROUP, policies, None);
-    policies.iter().filter_map(|policy| Some(Policy::of(policy, bindings.remove(object::name(policy))?))).collect()
+    let known: BTreeMap<&str, &Arc<Definition>> = known.iter().map(|one| (one.definition.name.as_str(), &one.definition)).collect();
+    let stored = chain.store.list(&GroupResource::new(GROUP, policies), None).0;
+    let bound = stored.iter().filter_map(|stored| {
+        let bindings = bindings.remove(&stored.key.name)?;
+        let same = known.get(stored.key.name.as_str()).filter(|known| known.revision == stored.revision);
+        let definition = same.map_or_else(|| Arc::new(Definition::of(&stored.value(), stored.revision)), |known| Arc::clone(known));
+        Some(Policy { definition, bindings })
+    });
+    bound.collect()
 }
 
-impl Policy {
-    fn of(object: &Value, bindings: Vec<Binding>) -> Self {
-        let empty = Value::Null;
-        let spec = object.get("spec").unwrap_or(&empty);
-        let param_kind = spec
-            .get("paramKind")
-            .filter(|kind| kind.is_object())
-            .map(|kind| (object::text(kind, &["apiVersion"]).to_owned(), object::text(kind, &["kind"]).to_owned()));
-        let mut environment = Environment::admission(param_kind.is_some(), true);
+impl Definition {
+    fn of(object: &Value, revision: u64) -> Self {
+        let spec = object.get("spec").cloned().unwrap_or_default();
+        let kind = spec.get("paramKind").filter(|kind| kind.is_object());
+        Self {
+            name: object::name(object).to_owned(),
+            revision,
+            criteria: Criteria::of(spec.get("matchConstraints").unwrap_or(&Value::Null), "resourceRules"),
+            ignores_failure: object::text(&spec, &["failurePolicy"]) == "Ignore",
+            reinvocable: object::text(&spec, &["reinvocationPolicy"]) == "IfNeeded",
+            param_kind: kind.map(|kind| (object::text(kind, &["apiVersion"]).to_owned(), object::text(kind, &["kind"]).to_owned())),
+            spec,
+            code: OnceLock::new(),
+        }
+    }
+
+    fn code(&self) -> &Code {
+        self.code.get_or_init(|| Code::of(&self.spec, self.param_kind.is_some()))
+    }
+}
+
+impl Code {
+    fn of(spec: &Value, has_params: bool) -> Self {
+        let mut environment = Environment::admission(has_params, true);
         let mutations = object::list(spec, &["mutations"]);
         if !mutations.is_empty() {
             environment = environment.with_objects();
@@ -144,17 +178,11 @@ impl Policy {
             reason: object::text(validation, &["reason"]).to_owned(),
         };
         Self {
-            name: object::name(object).to_owned(),
-            criteria: Criteria::of(spec.get("matchConstraints").unwrap_or(&empty), "resourceRules"),
-            ignores_failure: object::text(spec, &["failurePolicy"]) == "Ignore",
-            conditions: Conditions::within(object::list(spec, &["matchConditions"]), &Environment::admission(param_kind.is_some(), true)),
+            conditions: Conditions::within(object::list(spec, &["matchConditions"]), &Environment::admission(has_params, true)),
             mutations: mutations.iter().map(|mutation| mutating::Mutation::of(mutation, &environment)).collect(),
-            reinvocable: object::text(spec, &["reinvocationPolicy"]) == "IfNeeded",
             validations: object::list(spec, &["validations"]).iter().map(validation).collect(),
             variables,
-            param_kind,
             broken,
-            bindings,
         }
     }
 }
@@ -175,18 +203,19 @@ pub(super) fn validate(chain: &Chain, attributes: &Attributes, warnings: &mut Ve
     let policies = chain.policies.validating(chain);
     let mut first = None;
     for policy in policies.iter() {
-        let Some(shown) = policy.criteria.matches(chain, attributes)? else { continue };
+        let Policy { definition, bindings } = policy;
+        let Some(shown) = definition.criteria.matches(chain, attributes)? else { continue };
         let view = converted(attributes, &shown);
-        for binding in &policy.bindings {
+        for binding in bindings {
             if !binding.applies(chain, attributes)? {
                 continue;
             }
-            for (message, reason) in policy.evaluate(chain, &view, binding) {
+            for (message, reason) in definition.evaluate(chain, &view, binding) {
                 for action in &binding.actions {
                     match action.as_str() {
                         "Deny" if first.is_none() => {
                             first = Some(Denial {
-                                policy: policy.name.clone(),
+                                policy: definition.name.clone(),
                                 binding: binding.name.clone(),
                                 message: message.clone(),
                                 reason: reason.clone(),
@@ -194,9 +223,9 @@ pub(super) fn validate(chain: &Chain, attributes: &Attributes, warnings: &mut Ve
                         }
                         "Warn" => warnings.push(format!(
                             "Validation failed for ValidatingAdmissionPolicy '{}' with binding '{}': {message}",
-                            policy.name, binding.name
+                            definition.name, binding.name
                         )),
-                        "Audit" => tracing::info!(target: "audit", policy = policy.name, binding = binding.name, message),
+                        "Audit" => tracing::info!(target: "audit", policy = definition.name, binding = binding.name, message),
                         _ => {}
                     }
                 }
@@ -234,11 +263,12 @@ impl Denial {
     }
 }
 
-impl Policy {
+impl Definition {
     /// Messages and reasons of what does not hold.
     fn evaluate(&self, chain: &Chain, attributes: &Attributes, binding: &Binding) -> Vec<(String, String)> {
         let failed = |why: String| if self.ignores_failure { Vec::new() } else { vec![(why, String::new())] };
-        if let Some(broken) = &self.broken {
+        let code = self.code();
+        if let Some(broken) = &code.broken {
             return failed(format!("failed to configure policy: {broken}"));
         }
         let params = match params::of(chain, attributes, self.param_kind.as_ref(), &binding.param_ref) {
@@ -252,7 +282,7 @@ impl Policy {
             if self.param_kind.is_some() {
                 variables = variables.with("params", param);
             }
-            match self.conditions.evaluate(&variables) {
+            match code.conditions.evaluate(&variables) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(error) => {
@@ -260,9 +290,9 @@ impl Policy {
                     continue;
                 }
             }
-            let composed = Composed::new(&self.variables);
+            let composed = Composed::new(&code.variables);
             let variables = variables.clone().with_composed(&composed);
-            for validation in &self.validations {
+            for validation in &code.validations {
                 match validation.expression.flag(&variables) {
                     Ok(true) => {}
                     Ok(false) => denials.push((validation.explain(&variables), validation.reason.clone())),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::conditions::{self, Compiled};
-use super::{Binding, Policy, params};
+use super::{Binding, Definition, Policy, params};
 use crate::admission::matching::{Shown, converted, take_back};
 use crate::admission::webhook::fill_defaults;
 use crate::admission::{Attributes, Chain};
@@ -95,10 +95,11 @@ impl Run {
         let policies = chain.policies.mutating(chain);
         let mut problems = Vec::new();
         for policy in policies.iter() {
-            let Some(shown) = policy.criteria.matches(chain, attributes)? else { continue };
-            for binding in &policy.bindings {
+            let Policy { definition, bindings } = policy;
+            let Some(shown) = definition.criteria.matches(chain, attributes)? else { continue };
+            for binding in bindings {
                 if binding.applies(chain, attributes)? {
-                    self.invoke(chain, attributes, (policy, binding), &shown, again, &mut problems);
+                    self.invoke(chain, attributes, (definition, binding), &shown, again, &mut problems);
                 }
             }
         }
@@ -111,7 +112,7 @@ impl Run {
         &mut self,
         chain: &Chain,
         attributes: &mut Attributes,
-        (policy, binding): (&Policy, &Binding),
+        (policy, binding): (&Definition, &Binding),
         shown: &Shown,
         again: bool,
         problems: &mut Vec<Problem>,
@@ -121,7 +122,7 @@ impl Run {
                 problems.push(Problem { policy: policy.name.clone(), binding: binding.name.clone(), message, reason });
             }
         };
-        if let Some(broken) = &policy.broken {
+        if let Some(broken) = &policy.code().broken {
             return failed(format!("failed to configure policy: {broken}"), "Forbidden");
         }
         let params = match params::of(chain, attributes, policy.param_kind.as_ref(), &binding.param_ref) {
@@ -142,7 +143,7 @@ impl Run {
             if again && !self.again.contains(&key) {
                 continue;
             }
-            for mutation in &policy.mutations {
+            for mutation in &policy.code().mutations {
                 if let Err(error) = policy.mutate(chain, attributes, param, shown, mutation) {
                     failed(error, "Invalid");
                 }
@@ -158,12 +159,12 @@ impl Run {
     }
 }
 
-impl Policy {
+impl Definition {
     fn matches_conditions(&self, chain: &Chain, attributes: &Attributes, param: &Value, shown: &Shown) -> Result<bool, String> {
         let view = converted(attributes, shown);
         let inputs = conditions::variables(chain, &view);
         let variables = inputs.bind();
-        self.conditions.evaluate(&if self.param_kind.is_some() { variables.with("params", param) } else { variables })
+        self.code().conditions.evaluate(&if self.param_kind.is_some() { variables.with("params", param) } else { variables })
     }
 
     /// Makes one change; each is evaluated on what the one before left.
@@ -176,7 +177,7 @@ impl Policy {
             if self.param_kind.is_some() {
                 variables = variables.with("params", param);
             }
-            let composed = Composed::new(&self.variables);
+            let composed = Composed::new(&self.code().variables);
             let variables = variables.clone().with_composed(&composed);
             match mutation {
                 Mutation::Patch(expression) => {

@@ -126,9 +126,9 @@ pub async fn store_new(
     let mut object = attributes.object.take().unwrap_or(Value::Null);
     meta::fill_new(&call.core.env, &mut object, if call.info.namespaced { &call.namespace } else { "" });
     let generated = object::name(&object).is_empty() && !object::text(&object, &["metadata", "generateName"]).is_empty();
-    let base = object.clone();
+    let base = generated.then(|| object.clone());
     for attempt in 1.. {
-        if attempt > 1 {
+        if let Some(base) = base.as_ref().filter(|_| attempt > 1) {
             object = base.clone();
         }
         meta::generate_name(&call.core.env, &mut object);
@@ -144,11 +144,13 @@ pub async fn store_new(
         if let Some(strategy) = call.info.strategy() {
             strategy.complete(&mut object);
         }
-        match commit_new(call, &object, options.dry_run).await {
+        let name = object::name(&object).to_owned();
+        match commit_new(call, &name, object, options.dry_run).await {
             Err(error) if generated && error.reason == "AlreadyExists" => {
                 if attempt == NAME_ATTEMPTS {
-                    return Err(generate_exhausted(call, &object));
+                    return Err(generate_exhausted(call, &name));
                 }
+                object = Value::Null;
             }
             other => return other,
         }
@@ -156,8 +158,8 @@ pub async fn store_new(
     Err(ApiError::internal("no attempt was made"))
 }
 
-fn generate_exhausted(call: &Call, object: &Value) -> ApiError {
-    let mut error = ApiError::already_exists(call.gr(), object::name(object));
+fn generate_exhausted(call: &Call, name: &str) -> ApiError {
+    let mut error = ApiError::already_exists(call.gr(), name);
     error.retry_after = Some(1);
     error
 }
@@ -184,8 +186,7 @@ pub fn warn(call: &mut Call, object: &Value, old: Option<&Value>) {
     }
 }
 
-async fn commit_new(call: &Call, object: &Value, dry_run: bool) -> Result<Object, ApiError> {
-    let name = object::name(object);
+async fn commit_new(call: &Call, name: &str, object: Value, dry_run: bool) -> Result<Object, ApiError> {
     let key = call.key(name);
     let exists = |terminating: bool| {
         let mut error = ApiError::already_exists(call.gr(), name);
@@ -197,7 +198,7 @@ async fn commit_new(call: &Call, object: &Value, dry_run: bool) -> Result<Object
     if dry_run {
         return match call.core.store.get(&key) {
             Some(stored) => Err(exists(object::is_terminating(&stored.value()))),
-            None => Ok(Object::Value(object.clone())),
+            None => Ok(Object::Value(object)),
         };
     }
     let stored = call.to_storage(object).await?;

@@ -155,7 +155,7 @@ async fn step(call: &mut Call, options: &DeleteOptions, stored: &Arc<Stored>, ol
         if options.dry_run {
             return Ok(Deleted::Gone(last));
         }
-        let value = call.to_storage(&last).await?;
+        let value = call.to_storage(last.clone()).await?;
         let marked = call
             .core
             .store
@@ -190,7 +190,7 @@ async fn step(call: &mut Call, options: &DeleteOptions, stored: &Arc<Stored>, ol
     if options.dry_run {
         return Ok(Deleted::Waiting(Object::Value(object)));
     }
-    let value = call.to_storage(&object).await?;
+    let value = call.to_storage(object).await?;
     match call.core.store.commit(stored.key.clone(), Expect::Revision(stored.revision), Some(value)) {
         Ok(stored) => {
             call.core.written(call, &stored).await?;

@@ -171,8 +171,7 @@ impl Call {
     }
 
     /// An object in the storage version, ready to be stored.
-    pub async fn to_storage(&self, object: &Value) -> Result<Value, ApiError> {
-        let mut value = object.clone();
+    pub async fn to_storage(&self, mut value: Value) -> Result<Value, ApiError> {
         if self.info.storage_version() != self.version || self.info.storage_resource() != self.info.gr {
             let version = self.info.storage_version();
             convert(&self.core, &self.info, &mut value, &self.info.storage_resource(), version).await?;

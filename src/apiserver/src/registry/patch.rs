@@ -31,25 +31,12 @@ pub async fn patch(call: &mut Call) -> Result<Output, ApiError> {
 /// The changed object of a JSON, merge or strategic merge patch, decoded again as if it had been sent.
 pub fn changed(call: &mut Call, kind: PatchType, validation: FieldValidation, old: &Value) -> Result<Value, ApiError> {
     let body = call.body.clone();
-    let mut strict = Vec::new();
-    let patched = match kind {
-        PatchType::Json => {
-            strict.extend(patch::json_patch_unknown_fields(&body));
-            patch::json_patch(old, &body)?
-        }
-        PatchType::Merge => {
-            strict.extend(repeated(&body));
-            patch::merge_patch(old, &body)?
-        }
-        PatchType::Strategic => {
-            strict.extend(repeated(&body));
-            let parsed = patch::gojson::parse(&body).map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))?;
-            patch::strategic_merge(old, &parsed, call.schema().as_deref())?
-        }
-        PatchType::Apply => return Err(ApiError::internal("an apply is not a change")),
+    let strict = match kind {
+        PatchType::Json => patch::json_patch_unknown_fields(&body),
+        PatchType::Merge | PatchType::Strategic => repeated(&body),
+        PatchType::Apply => Vec::new(),
     };
-    let text = patched.to_string();
-    let mut patched = patched;
+    let mut patched = patched(call, kind, old)?;
     // A custom resource's version is checked with its other fields, not while decoding.
     let expected = call.gvk().api_version();
     let given = object::text(&patched, &["apiVersion"]).to_owned();
@@ -59,11 +46,28 @@ pub fn changed(call: &mut Call, kind: PatchType, validation: FieldValidation, ol
     }
     let decoded = Decoded { value: patched, strict };
     let result = decode::finish(&call.info.clone(), &call.version.clone(), decoded, validation, &mut call.warnings);
-    let mut object = result.map_err(|error| undecodable(&text, &error))?;
+    let mut object = match result {
+        Ok(object) => object,
+        // The refusal quotes the whole object, which decoding took apart.
+        Err(error) => return Err(undecodable(&self::patched(call, kind, old)?.to_string(), &error)),
+    };
     if moved {
         object::set(&mut object, &["apiVersion"], given);
     }
     Ok(object)
+}
+
+fn patched(call: &Call, kind: PatchType, old: &Value) -> Result<Value, ApiError> {
+    let body = &call.body;
+    match kind {
+        PatchType::Json => patch::json_patch(old, body),
+        PatchType::Merge => patch::merge_patch(old, body),
+        PatchType::Strategic => {
+            let parsed = patch::gojson::parse(body).map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))?;
+            patch::strategic_merge(old, &parsed, call.schema().as_deref())
+        }
+        PatchType::Apply => Err(ApiError::internal("an apply is not a change")),
+    }
 }
 
 fn repeated(body: &[u8]) -> Vec<String> {

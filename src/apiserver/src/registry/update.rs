@@ -211,15 +211,10 @@ fn prepare(call: &Call, object: &mut Value, old: &Value) -> Result<(), ApiError>
         return Ok(());
     }
     let has_status = call.has_status();
-    let matters = |value: &Value| -> Vec<(String, Value)> {
-        value.as_object().map_or_else(Vec::new, |map| {
-            map.iter()
-                .filter(|(key, _)| *key != "metadata" && !(has_status && *key == "status"))
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect()
-        })
-    };
-    if call.subresource != "status" && matters(object) != matters(old) {
+    let matters = |(key, _): &(&String, &Value)| *key != "metadata" && !(has_status && *key == "status");
+    let same =
+        |value: &Value| value.as_object().into_iter().flatten().filter(matters).eq(old.as_object().into_iter().flatten().filter(matters));
+    if call.subresource != "status" && !same(object) {
         meta::raise_generation(object, old);
     }
     Ok(())
@@ -264,7 +259,7 @@ async fn finish(
     if object::same_but_version(&object, old) && is_stored_as_now(call, stored) {
         return Ok((Change::None, Object::Stored(stored.clone())));
     }
-    let value = call.to_storage(&object).await?;
+    let value = call.to_storage(object).await?;
     match call.core.store.commit(stored.key.clone(), Expect::Revision(stored.revision), Some(value)) {
         Ok(stored) => {
             call.core.written(call, &stored).await?;

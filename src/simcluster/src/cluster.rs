@@ -43,7 +43,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn new(client: Client, env: &Env, logs: Option<Logs>) -> Self {
-        let pods = Store::new();
+        let pods = Store::trimmed(pods::forget_start);
         Self {
             owners: Owners::new(&pods),
             pods,

@@ -61,12 +61,20 @@ pub(crate) struct Store<K> {
     items: Mutex<BTreeMap<Key, Arc<K>>>,
     listeners: OnceLock<Vec<Listener<K>>>,
     building: Mutex<Vec<Listener<K>>>,
+    /// Takes out of an object what nobody here reads.
+    trim: fn(&mut K),
     synced: watch::Sender<bool>,
 }
 
 impl<K: Object> Store<K> {
     pub(crate) fn new() -> Arc<Self> {
+        Self::trimmed(|_| {})
+    }
+
+    /// A store of objects without what `trim` takes out of them.
+    pub(crate) fn trimmed(trim: fn(&mut K)) -> Arc<Self> {
         Arc::new(Self {
+            trim,
             items: Mutex::new(BTreeMap::new()),
             listeners: OnceLock::new(),
             building: Mutex::new(Vec::new()),
@@ -113,6 +121,7 @@ impl<K: Object> Store<K> {
     fn put(&self, mut object: K) {
         let key = Key::of(&object);
         object.metadata_mut().managed_fields = None;
+        (self.trim)(&mut object);
         // Decoding leaves room at the end of every list, which for pods is most of their memory: a clone has none.
         let object = Arc::new(object.clone());
         let old = lock(&self.items).insert(key.clone(), object.clone());

@@ -190,7 +190,9 @@ async fn launcher_image(around: Surroundings, container: ContainerContext) -> i3
         // The guest's console log is followed for as long as the pod lives; everything else is done at once: copying a
         // program, writing node facts, probing an image.
         if program == "virt-tail" {
-            container.term.cancelled().await;
+            let term = container.term.clone();
+            drop(container);
+            term.cancelled().await;
         }
         return 0;
     }

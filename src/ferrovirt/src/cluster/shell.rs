@@ -17,7 +17,10 @@ enum Step {
 /// Runs a container to its end.
 pub(super) async fn run(container: ContainerContext) -> i32 {
     let Some(steps) = steps(&container.args) else {
-        container.term.cancelled().await;
+        let term = container.term.clone();
+        // The pod is not kept as long as the container.
+        drop(container);
+        term.cancelled().await;
         return 0;
     };
     for step in steps {

@@ -45,7 +45,7 @@ pub async fn define_data_volumes(client: &Client) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn create(client: &Client, object: &Value) -> Result<(), StartError> {
+pub(super) async fn create(client: &Client, object: &Value) -> Result<(), StartError> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
     let root = if api_version.contains('/') { "apis" } else { "api" };
@@ -73,7 +73,9 @@ async fn create(client: &Client, object: &Value) -> Result<(), StartError> {
 /// The plural of a kind of the installation.
 fn plural(kind: &str) -> String {
     let lower = kind.to_lowercase();
-    if lower.ends_with("class") {
+    if lower == "endpoints" {
+        lower
+    } else if lower.ends_with("class") {
         format!("{lower}es")
     } else {
         lower.strip_suffix('y').map_or_else(|| format!("{lower}s"), |stem| format!("{stem}ies"))

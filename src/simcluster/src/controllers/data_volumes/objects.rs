@@ -59,7 +59,7 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The CustomResourceDefinitions of DataVolumes and their like, for whoever installs a cluster.
+/// The CustomResourceDefinitions of DataVolumes and their like, and the roles of their users, for whoever installs a cluster.
 ///
 /// Fields that this cluster acts upon are typed, all others are kept as they are.
 pub fn data_volume_definitions() -> Vec<Value> {
@@ -79,11 +79,46 @@ pub fn data_volume_definitions() -> Vec<Value> {
             "conditions": {"type": "array", "items": open}
         }
     });
-    vec![
+    let mut objects = vec![
         definition("DataVolume", "Namespaced", &["dv", "dvs"], &volume_columns, &volume_status),
         definition("DataSource", "Namespaced", &["das"], &json!([]), &open),
         definition("StorageProfile", "Cluster", &[], &json!([]), &open),
         definition("CDIConfig", "Cluster", &[], &json!([]), &open),
+    ];
+    objects.extend(roles());
+    objects
+}
+
+/// What people may do with DataVolumes: the roles that aggregate to `admin`, `edit` and `view`, and the configuration, which everybody
+/// may read.
+fn roles() -> Vec<Value> {
+    let api = "rbac.authorization.k8s.io";
+    let upload = "upload.cdi.kubevirt.io";
+    let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+    let role = |to: &str, rules: &[Value]| {
+        let labels = json!({format!("{api}/aggregate-to-{to}"): "true"});
+        json!({"apiVersion": format!("{api}/v1"), "kind": "ClusterRole", "metadata": {"name": format!("{GROUP}:{to}"), "labels": labels}, "rules": rules})
+    };
+    let own = [
+        rule(GROUP, &["datavolumes", "datasources"], &["*"]),
+        rule(GROUP, &["datavolumes/source"], &["create"]),
+        rule(upload, &["uploadtokenrequests"], &["*"]),
+    ];
+    let look = [rule(GROUP, &["datavolumes", "datasources", "storageprofiles", "cdiconfigs"], &["get", "list", "watch"])];
+    let reader = format!("{GROUP}:config-reader");
+    vec![
+        role("admin", &own),
+        role("edit", &own),
+        role("view", &look),
+        json!({
+            "apiVersion": format!("{api}/v1"), "kind": "ClusterRole", "metadata": {"name": reader},
+            "rules": [rule(GROUP, &["cdiconfigs", "storageprofiles"], &["get", "list", "watch"])],
+        }),
+        json!({
+            "apiVersion": format!("{api}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": reader},
+            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": reader},
+            "subjects": [{"kind": "Group", "name": "system:authenticated", "apiGroup": api}],
+        }),
     ]
 }
 

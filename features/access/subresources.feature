@@ -186,7 +186,9 @@ Feature: The aggregated API
   Scenario: Devices of the client, and a way past the network
     Given a cluster with 1 node
     And the feature gate VSOCK is on
-    When the client posts the VirtualMachineInstance "vmi" with:
+    # virt-handler offers the device with its next heartbeat.
+    When 2 minutes pass
+    And the client posts the VirtualMachineInstance "vmi" with:
       | spec.domain.devices.clientPassthrough | {}   |
       | spec.domain.devices.autoattachVSOCK   | true |
     And the VMI "vmi" becomes Running

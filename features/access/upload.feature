@@ -33,7 +33,7 @@ Feature: Disk images from the user's computer
   Scenario: A volume that waits for its first consumer
     Given a cluster with 1 node
     And the file "disk.img" of 1000 bytes on the user's computer
-    When the user runs "virtctl image-upload dv disk --size=1Gi --image-path=disk.img --insecure"
+    When the user runs "virtctl image-upload dv disk --size=1Gi --image-path=disk.img --insecure --storage-class=local"
     Then virtctl fails with "cannot upload to DataVolume in PendingPopulation phase, make sure the PVC is Bound, or use force-bind flag"
 
   Scenario: An image that does not fit

@@ -112,7 +112,7 @@ Feature: What view, edit and admin may
       | watch            | virtualmachineinstancemigrations.kubevirt.io                                | yes    | yes    | yes   | yes   |
       | create           | virtualmachineinstancemigrations.kubevirt.io                                | -      | -      | -     | yes   |
       | delete           | virtualmachineinstancemigrations.kubevirt.io                                | -      | -      | -     | yes   |
-      | list             | plugins.plugin.kubevirt.io                                                  | yes    | -      | yes   | -     |
+      | list             | plugins.plugin.kubevirt.io                                                  | yes    | yes    | yes   | -     |
       | create           | plugins.plugin.kubevirt.io                                                  | -      | -      | yes   | -     |
       | list             | migrationpolicies.migrations.kubevirt.io                                    | yes    | yes    | yes   | -     |
       | create           | migrationpolicies.migrations.kubevirt.io                                    | -      | -      | -     | -     |

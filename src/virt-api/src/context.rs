@@ -1,5 +1,6 @@
 //! What every request may look at: the API, the live configuration, the node's client.
 
+use crate::answer;
 use crate::authorize::Attributes;
 use crate::node::NodeClient;
 use api::config::ClusterConfig;
@@ -93,6 +94,8 @@ impl Context {
             + serde::de::DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.deps.client.clone(), namespace);
-        api.get_opt(name).await.map_err(|error| Refusal::internal(format!("unable to retrieve {what} [{name}]: {error}")))
+        api.get_opt(name)
+            .await
+            .map_err(|error| Refusal::internal(format!("unable to retrieve {what} [{name}]: {}", answer::refusal(&error).message)))
     }
 }

@@ -1,5 +1,6 @@
 //! `memorydump` and `removememorydump` (spec/api.md §3.4).
 
+use crate::answer;
 use crate::authorize::Attributes;
 use crate::body;
 use crate::context::Context;
@@ -29,7 +30,10 @@ pub(crate) async fn change(cx: &Context, wanted: &Attributes, request: Request<I
         let name = subresource::claim_of(&vm, &asked.claim_name, &cx.config())?;
         let vmi = cx.vmi(&wanted.namespace, &wanted.name).await?;
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(cx.deps.client.clone(), &wanted.namespace);
-        let found = claims.get_opt(&name).await.map_err(|error| Refusal::internal(format!("unable to retrieve pvc [{name}]: {error}")))?;
+        let found = claims
+            .get_opt(&name)
+            .await
+            .map_err(|error| Refusal::internal(format!("unable to retrieve pvc [{name}]: {}", answer::refusal(&error).message)))?;
         let overhead = match &found {
             Some(claim) => overhead(cx, claim).await?,
             None => subresource::USUAL_OVERHEAD,
@@ -45,7 +49,7 @@ async fn overhead(cx: &Context, claim: &PersistentVolumeClaim) -> Result<f64, Re
     let config: Value = match cx.deps.client.request(request).await {
         Ok(config) => config,
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(subresource::USUAL_OVERHEAD),
-        Err(error) => return Err(Refusal::internal(format!("unable to retrieve cdi config: {error}"))),
+        Err(error) => return Err(Refusal::internal(format!("unable to retrieve cdi config: {}", answer::refusal(&error).message))),
     };
     let Some(overhead) = config.pointer("/status/filesystemOverhead") else {
         return Err(Refusal::internal("CDI config not initialized"));

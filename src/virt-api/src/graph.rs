@@ -26,13 +26,13 @@ async fn graph(cx: &Context, wanted: &Attributes, request: Request<Incoming>) ->
     let client = cx.deps.client.clone();
     let pods: Api<Pod> = Api::namespaced(client.clone(), &wanted.namespace);
     let launchers = ListParams::default().labels("kubevirt.io=virt-launcher");
-    let launchers = async { pods.list(&launchers).await.map(|list| list.items).map_err(Refusal::internal) };
+    let launchers = async { pods.list(&launchers).await.map(|list| list.items).map_err(|error| answer::internal(&error)) };
     if wanted.resource == "virtualmachines" {
         let vm = cx.vm(&wanted.namespace, &wanted.name).await?;
         let options: ObjectGraphOptions = body::options(&body::read(request).await?)?;
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(client, &wanted.namespace);
         let own = ListParams::default().labels(&format!("{}={}", names::PERSISTENT_STATE_FOR_LABEL, wanted.name));
-        let state_claims = claims.list(&own).await.map_err(Refusal::internal)?.items;
+        let state_claims = claims.list(&own).await.map_err(|error| answer::internal(&error))?.items;
         let around = Surroundings { launchers: launchers.await?, state_claims };
         return subresource::of_vm(&vm, &around, &options).map_err(Refusal::internal);
     }

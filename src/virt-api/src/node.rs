@@ -1,6 +1,6 @@
 //! Calling virt-handler on a VMI's node (spec/api.md §2.3, spec/node.md §17): HTTP/1.1 over mutual TLS.
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -131,7 +131,7 @@ impl NodeClient {
     async fn handler_address(&self, node: &str) -> Result<String, Refusal> {
         let pods: Api<Pod> = Api::namespaced(self.deps.client.clone(), &self.deps.namespace);
         let params = ListParams::default().labels("kubevirt.io=virt-handler").fields(&format!("spec.nodeName={node}"));
-        let pods = pods.list(&params).await.map_err(Refusal::internal)?;
+        let pods = pods.list(&params).await.map_err(|error| answer::internal(&error))?;
         let ip = pods.items.into_iter().find_map(|pod| pod.status.and_then(|status| status.pod_ip));
         ip.ok_or_else(|| Refusal::bad_request(format!("No virt-handler on node {node} found")))
     }
@@ -139,7 +139,7 @@ impl NodeClient {
     /// The trust bundle, read each time: it rotates.
     async fn authorities(&self) -> Result<String, Refusal> {
         let maps: Api<ConfigMap> = Api::namespaced(self.deps.client.clone(), &self.deps.namespace);
-        let map = maps.get(&self.authorities).await.map_err(Refusal::internal)?;
+        let map = maps.get(&self.authorities).await.map_err(|error| answer::internal(&error))?;
         map.data
             .and_then(|mut data| data.remove("ca-bundle"))
             .ok_or_else(|| Refusal::internal(format!("ConfigMap {} has no ca-bundle", self.authorities)))

@@ -67,7 +67,7 @@ pub(crate) async fn migrate(cx: &Context, wanted: &Attributes, request: Request<
     let migration = subresource::migrate(&wanted.name, vmi.as_ref(), options.added_node_selector)?;
     let api: Api<VirtualMachineInstanceMigration> = Api::namespaced(cx.deps.client.clone(), &wanted.namespace);
     let params = PostParams { dry_run: is_dry(&options.dry_run)?, ..PostParams::default() };
-    api.create(&params, &migration).await.map(drop).map_err(Refusal::internal)
+    api.create(&params, &migration).await.map(drop).map_err(|error| answer::internal(&error))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -83,7 +83,7 @@ pub(crate) async fn cancel_evacuation(cx: &Context, wanted: &Attributes, request
     let vmi = cx.vmi_for(wanted).await?;
     if let Some(key) = cx.config().migrations().node_drain_taint_key.filter(|key| !key.is_empty()) {
         let nodes: Api<Node> = Api::all(cx.deps.client.clone());
-        let node = nodes.get(subresource::left_node(&vmi)).await.map_err(|error| Refusal::internal(answer::refusal(&error).message))?;
+        let node = nodes.get(subresource::left_node(&vmi)).await.map_err(|error| answer::internal(&error))?;
         subresource::not_draining(&node, &key)?;
     }
     if is_blank(&body) {

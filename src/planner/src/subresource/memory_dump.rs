@@ -116,9 +116,9 @@ fn patch(vm: &VirtualMachine, new: &Value) -> Effect {
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "upstream's arithmetic; sizes are below 2^53")]
 fn needed(vmi: &VirtualMachineInstance, overhead: f64) -> Amount {
     let domain = &vmi.spec.domain;
+    // What clients that make claims go by, too.
     let requested = domain.resources.as_ref().and_then(|resources| resources.requests.get("memory"));
-    let guest = domain.memory.as_ref().and_then(|memory| memory.guest.as_ref());
-    let memory = requested.or(guest).and_then(|amount| quantity::parse(&amount.0)).unwrap_or_default();
+    let memory = requested.and_then(|amount| quantity::parse(&amount.0)).unwrap_or_default();
     let bytes = (1.0 + overhead) * (memory.value().saturating_add(EXTRA)) as f64;
     memory.with_value(((bytes / MIB).ceil().max(1.0) * MIB) as i64)
 }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn vmi(phase: &str) -> VirtualMachineInstance {
-        let spec = json!({"domain": {"devices": {}, "memory": {"guest": "128Mi"}}});
+        let spec = json!({"domain": {"devices": {}, "resources": {"requests": {"memory": "128Mi"}}}});
         serde_json::from_value(json!({"metadata": {"name": "vm"}, "spec": spec, "status": {"phase": phase}})).unwrap()
     }
 

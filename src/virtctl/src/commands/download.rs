@@ -104,7 +104,7 @@ impl Download<'_> {
                 Some(export) => return Ok(export),
             }
             if Instant::now() >= end {
-                bail!("timed out waiting for the condition");
+                bail!("context deadline exceeded");
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -210,7 +210,7 @@ impl ImageUpload {
             }
             if Instant::now() >= end {
                 deps.out.line("Timed out waiting for post upload processing to complete, please check upload pod status for progress");
-                bail!("timed out waiting for the condition");
+                bail!("context deadline exceeded");
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -333,7 +333,7 @@ impl ImageUpload {
                 told = true;
             }
             if Instant::now() >= end {
-                bail!("timed out waiting for the condition");
+                bail!("context deadline exceeded");
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -219,6 +219,9 @@ impl Why {
             claims(&report, vm.as_ref().and_then(|vm| vm.pointer("/spec/template/spec"))).await;
             return Ok(());
         };
+        for field in changed(&session, vm.as_ref(), &vmi).await {
+            report.absent(&format!("  {field} was changed after the start: the guest has it after a restart"));
+        }
         let reason = at(&vmi, "/status/reason");
         let below = if reason.is_empty() { Vec::new() } else { vec![format!("reason {reason}")] };
         report.link("VirtualMachineInstance", &vmi, &report.phase(&vmi, at(&vmi, "/status/phase")), below).await;
@@ -241,6 +244,47 @@ impl Why {
         migrations(&report, name).await;
         report.absent(&domain(&session, &vmi, name).await);
         Ok(())
+    }
+}
+
+/// Which fields of the template a guest that has to be restarted was not started with.
+async fn changed(session: &Session, vm: Option<&Value>, vmi: &Value) -> Vec<String> {
+    let Some(vm) = vm else { return Vec::new() };
+    let conditions = vm.pointer("/status/conditions").and_then(Value::as_array);
+    let required =
+        conditions.into_iter().flatten().any(|condition| at(condition, "/type") == "RestartRequired" && at(condition, "/status") == "True");
+    if !required {
+        return Vec::new();
+    }
+    let revision = session.custom("apps/v1", "controllerrevisions", at(vmi, "/status/virtualMachineRevisionName"));
+    // Who may not read revisions still learns the rest.
+    let Ok(Some(revision)) = session.find(&revision).await else { return Vec::new() };
+    let mut fields = Vec::new();
+    let nothing = Value::Null;
+    let of = |object: &Value, pointer: &str| object.pointer(pointer).cloned().unwrap_or_default();
+    differences("spec.template.spec", &of(&revision, "/data/spec/template/spec"), &of(vm, "/spec/template/spec"), &nothing, &mut fields);
+    fields
+}
+
+/// The paths at which two values differ; members of lists go by their names.
+fn differences(path: &str, old: &Value, new: &Value, nothing: &Value, fields: &mut Vec<String>) {
+    match (old, new) {
+        (old, new) if old == new => {}
+        (Value::Object(before), Value::Object(after)) => {
+            let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            for key in keys {
+                let (old, new) = (before.get(key).unwrap_or(nothing), after.get(key).unwrap_or(nothing));
+                differences(&format!("{path}.{key}"), old, new, nothing, fields);
+            }
+        }
+        (Value::Array(before), Value::Array(after)) if before.iter().chain(after).all(|item| item["name"].is_string()) => {
+            let names: std::collections::BTreeSet<&str> = before.iter().chain(after).filter_map(|item| item["name"].as_str()).collect();
+            for name in names {
+                let named = |all: &[Value]| all.iter().find(|item| item["name"] == name).cloned().unwrap_or_default();
+                differences(&format!("{path}[{name}]"), &named(before), &named(after), nothing, fields);
+            }
+        }
+        _ => fields.push(path.to_owned()),
     }
 }
 
@@ -347,6 +391,25 @@ fn node_notes(node: &Value, now: Timestamp) -> Vec<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn fields_that_differ_are_named() {
+        let old = json!({"domain": {"cpu": {"cores": 1}, "devices": {"disks": [{"name": "a", "disk": {}}, {"name": "b"}]}}, "x": 1});
+        let new = json!({"domain": {"cpu": {"cores": 2}, "devices": {"disks": [{"name": "a", "lun": {}}]}}, "x": 1, "hostname": "h"});
+        let mut fields = Vec::new();
+        differences("spec", &old, &new, &Value::Null, &mut fields);
+        let disks = "spec.domain.devices.disks";
+        assert_eq!(
+            fields,
+            [
+                "spec.domain.cpu.cores".to_owned(),
+                format!("{disks}[a].disk"),
+                format!("{disks}[a].lun"),
+                format!("{disks}[b]"),
+                "spec.hostname".to_owned(),
+            ]
+        );
+    }
 
     #[test]
     fn only_what_is_not_as_it_should_be_is_told() {

@@ -68,12 +68,12 @@ pub struct Surroundings {
 #[derive(Clone, Copy)]
 struct Kind {
     group: &'static str,
-    kind: &'static str,
+    name: &'static str,
     dependency: &'static str,
 }
 
-const fn kind(group: &'static str, kind: &'static str, dependency: &'static str) -> Kind {
-    Kind { group, kind, dependency }
+const fn kind(group: &'static str, name: &'static str, dependency: &'static str) -> Kind {
+    Kind { group, name, dependency }
 }
 
 const INSTANCETYPES: &str = "instancetype.kubevirt.io";
@@ -92,7 +92,7 @@ fn node(kind: Kind, namespace: &str, name: &str) -> ObjectGraphNode {
     ObjectGraphNode {
         object_reference: Reference {
             api_group: kind.group.to_owned(),
-            kind: kind.kind.to_owned(),
+            kind: kind.name.to_owned(),
             name: name.to_owned(),
             namespace: namespace.to_owned(),
         },

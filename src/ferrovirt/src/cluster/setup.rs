@@ -39,7 +39,7 @@ pub async fn install(client: &Client, clock: &Clock) -> Result<(), StartError> {
 
 /// Applies the definitions of DataVolumes: the simulated cluster fills them, and the components look for them when they start.
 pub async fn define_data_volumes(client: &Client) -> Result<(), StartError> {
-    for definition in simcluster::data_volume_definitions() {
+    for definition in simcluster::data_volume_definitions().into_iter().chain(simcluster::data_volume_roles()) {
         create(client, &definition).await?;
     }
     Ok(())

@@ -96,9 +96,10 @@ impl Tunnel {
         opened.map_err(|error| error.after(format!("can't access {}/{name}.{}: ", kind.short(), self.session.namespace)))
     }
 
-    /// Listens at a local port, and gives each connection a stream of its own.
+    /// Listens at a local port, and gives each connection, or each sender of datagrams, a stream of its own.
     async fn listen(self, port: Port, address: String, deps: Deps) -> Result<()> {
-        let mut listener = deps.net.listen(&format!("{address}:{}", port.local)).await?;
+        let local = format!("{address}:{}", port.local);
+        let mut listener = if port.protocol == "udp" { deps.net.listen_datagrams(&local).await? } else { deps.net.listen(&local).await? };
         deps.err.line(format!("forwarding {} {} to {}", port.protocol, listener.local_addr(), port.remote));
         let tunnel = Arc::new(self);
         loop {
@@ -141,9 +142,6 @@ impl PortForward {
         }
         let mut listening = tokio::task::JoinSet::new();
         for port in ports {
-            if port.protocol == "udp" {
-                bail!("forwarding of UDP ports needs --stdio: listening at local UDP ports is not supported");
-            }
             let (tunnel, address, deps) = (tunnel.clone(), self.address.clone(), deps.clone());
             listening.spawn(async move {
                 if let Err(error) = tunnel.listen(port, address, deps.clone()).await {

@@ -41,7 +41,7 @@ use crate::storage::{ANNOTATION_SELECTED_NODE, PROVISIONER, annotation, class_na
 use crate::store::{Key, Store, lock, spawn_watch};
 
 pub(crate) use self::claim::{has_data, is_populated};
-pub use self::objects::data_volume_definitions;
+pub use self::objects::{data_volume_definitions, data_volume_roles};
 
 /// From the decision to transfer to its begin.
 const SCHEDULING: Duration = Duration::from_millis(500);

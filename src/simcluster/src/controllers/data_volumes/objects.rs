@@ -59,7 +59,7 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The CustomResourceDefinitions of DataVolumes and their like, and the roles of their users, for whoever installs a cluster.
+/// The CustomResourceDefinitions of DataVolumes and their like, for whoever installs a cluster.
 ///
 /// Fields that this cluster acts upon are typed, all others are kept as they are.
 pub fn data_volume_definitions() -> Vec<Value> {
@@ -79,19 +79,17 @@ pub fn data_volume_definitions() -> Vec<Value> {
             "conditions": {"type": "array", "items": open}
         }
     });
-    let mut objects = vec![
+    vec![
         definition("DataVolume", "Namespaced", &["dv", "dvs"], &volume_columns, &volume_status),
         definition("DataSource", "Namespaced", &["das"], &json!([]), &open),
         definition("StorageProfile", "Cluster", &[], &json!([]), &open),
         definition("CDIConfig", "Cluster", &[], &json!([]), &open),
-    ];
-    objects.extend(roles());
-    objects
+    ]
 }
 
 /// What people may do with DataVolumes: the roles that aggregate to `admin`, `edit` and `view`, and the configuration, which everybody
 /// may read.
-fn roles() -> Vec<Value> {
+pub fn data_volume_roles() -> Vec<Value> {
     let api = "rbac.authorization.k8s.io";
     let upload = "upload.cdi.kubevirt.io";
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});

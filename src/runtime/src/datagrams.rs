@@ -52,7 +52,7 @@ impl Listener for UdpPort {
             // The queue is new and empty.
             let _ = sender.try_send(datagram);
             self.peers.insert(peer, sender);
-            return Ok((Box::new(Peer { socket: self.socket.clone(), peer, incoming }), peer.to_string()));
+            return Ok((Box::new(Peer { socket: self.socket.clone(), address: peer, incoming }), peer.to_string()));
         }
     }
 
@@ -64,7 +64,7 @@ impl Listener for UdpPort {
 /// Who sends to the port from one address.
 struct Peer {
     socket: Arc<UdpSocket>,
-    peer: SocketAddr,
+    address: SocketAddr,
     incoming: mpsc::Receiver<Vec<u8>>,
 }
 
@@ -81,7 +81,7 @@ impl AsyncRead for Peer {
 
 impl AsyncWrite for Peer {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.socket.poll_send_to(cx, bytes, self.peer)
+        self.socket.poll_send_to(cx, bytes, self.address)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -5,9 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use hypervisor::{
     AgentState, Capabilities, Domain, DomainEvent, DomainState, DomainStats, ErrorCode, ErrorDomain, EventKind, EventStream, Hypervisor,
-    HypervisorError, Result,
+    HypervisorError, Result, SevInfo,
 };
 use lifecycle::{OnCrash, Outcome, Presence, Record, ShutdownDetail, ShutoffReason, Stimulus};
 use tokio::sync::{Notify, mpsc};
@@ -440,6 +442,13 @@ impl Hypervisor for FakeHypervisor {
             Arc::new(FakeDomain::new(self.clone(), name, machine.uuid.clone()))
         };
         Ok(inner.domains.iter().map(handle).collect())
+    }
+
+    async fn sev_info(&self) -> Result<SevInfo> {
+        if !self.shared.lock().host.capabilities.sev {
+            return Err(HypervisorError::new(ErrorCode::NO_SUPPORT, "virNodeGetSEVInfo"));
+        }
+        Ok(SevInfo { pdh: BASE64_STANDARD.encode("fake platform key"), cert_chain: BASE64_STANDARD.encode("fake certificates") })
     }
 
     async fn stats(&self) -> Result<Vec<DomainStats>> {

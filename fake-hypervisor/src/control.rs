@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::agenda::GuestEvent;
 use crate::backend::Shared;
 use crate::guest::Phase;
-use crate::ports;
+use crate::ports::{self, PortScript};
 use crate::{FakeHypervisor, GuestScript, Host};
 
 /// Bytes a port holds between guest and client.
@@ -41,12 +41,7 @@ impl FakeHypervisor {
             let script = inner.script().ok()?;
             script.ports.get(&port).cloned().filter(|_| up)?
         };
-        let (client, server) = tokio::io::duplex(BUFFER);
-        tokio::spawn(async move {
-            // Ends when the client goes; there is nobody left to tell.
-            let _ = ports::serve(server, script).await;
-        });
-        Some(Box::new(client))
+        Some(answering(script))
     }
 
     /// How many starts were tried so far, those that failed included.
@@ -64,6 +59,16 @@ impl FakeHypervisor {
         drop(inner);
         self.shared.wake.notify_waiters();
     }
+}
+
+/// A stream that the script answers.
+pub(crate) fn answering(script: PortScript) -> BoxGuestStream {
+    let (client, server) = tokio::io::duplex(BUFFER);
+    tokio::spawn(async move {
+        // Ends when the client goes; there is nobody left to tell.
+        let _ = ports::serve(server, script).await;
+    });
+    Box::new(client)
 }
 
 /// Plays the agenda until it is empty, or the hypervisor is gone.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use hypervisor::{
     AgentState, BlockStats, BoxGuestStream, CpuStats, Device, DirtyRate, DiskError, Domain, DomainState, DomainStats, ErrorCode,
-    ErrorDomain, EventKind, GuestInfo, HypervisorError, JobInfo, MemoryStats, NetStats, RebootMode, Result, Scope, Screenshot, StartMode,
-    VcpuState, VcpuStats, View,
+    ErrorDomain, EventKind, GuestInfo, HypervisorError, JobInfo, MemoryStats, NetStats, RebootMode, Result, Scope, Screenshot,
+    SevMeasurement, StartMode, VcpuState, VcpuStats, View,
 };
 use lifecycle::{Outcome, Stimulus};
 use tokio::time::Instant;
@@ -16,10 +18,12 @@ use crate::agenda::GuestEvent;
 use crate::agent::{self, Surroundings};
 use crate::backend::{FakeHypervisor, Machine, has_agent_channel, is_agent_channel, not_running};
 use crate::console::{self, Order};
+use crate::control::answering;
 use crate::devices::{
     add_device, alias_of, changeable, duplicated, find_device, missing_device, remove_device, taken_alias, taken_target, update_device,
 };
 use crate::guest::{Guest, Phase};
+use crate::ports::PortScript;
 use crate::rfb;
 use crate::screen::Screen;
 
@@ -432,6 +436,44 @@ impl Domain for FakeDomain {
         });
         Ok(Box::new(client))
     }
+
+    /// The guest's USB host sends back what the device says.
+    async fn usb_redirection(&self, slot: u32) -> Result<BoxGuestStream> {
+        self.with_guest(|_, live| {
+            let slots = live.devices.redirdevs.len();
+            if usize::try_from(slot).is_ok_and(|slot| slot < slots) { Ok(()) } else { Err(invalid(format!("no USB redirection {slot}"))) }
+        })?;
+        Ok(answering(PortScript::Echo))
+    }
+
+    /// What answers at a port of the guest's network answers at the same port here.
+    async fn vsock(&self, port: u32) -> Result<BoxGuestStream> {
+        self.with_guest(|_, live| if live.devices.vsock.is_some() { Ok(()) } else { Err(invalid("no vsock device")) })?;
+        let stream = u16::try_from(port).ok().and_then(|port| self.hypervisor.dial(&self.name, port));
+        stream.ok_or_else(|| invalid(format!("vsock port {port}: connection reset by peer")))
+    }
+
+    async fn sev_measurement(&self) -> Result<SevMeasurement> {
+        self.with_guest(|_, live| {
+            let encrypted = live.launch_security.as_ref().is_some_and(|security| security.kind == "sev");
+            if !encrypted {
+                return Err(invalid("launch security is not enabled"));
+            }
+            let measurement = BASE64_STANDARD.encode(&live.name);
+            Ok(SevMeasurement { measurement, api_major: 1, api_minor: 55, build_id: 21, policy: 1, ..SevMeasurement::default() })
+        })
+    }
+
+    async fn inject_sev_secret(&self, _header: &str, _secret: &str) -> Result<()> {
+        self.with(|machine| match machine.record.state {
+            DomainState::Paused(_) => Ok(()),
+            _ => Err(invalid("domain must be in a paused state")),
+        })
+    }
+}
+
+fn invalid(why: impl std::fmt::Display) -> HypervisorError {
+    HypervisorError::new(ErrorCode::OPERATION_INVALID, why)
 }
 
 fn no_screen() -> HypervisorError {

@@ -105,7 +105,7 @@ Feature: What people are taught to do with virtctl
     When the client creates the VM "testvm" with run strategy "Always"
     And the VM "testvm" is Running
     And the user runs "virtctl memory-dump get testvm --claim-name=nowhere"
-    Then virtctl fails with "error dumping vm memory, persistentvolumeclaims "nowhere" not found"
+    Then virtctl fails with "error dumping vm memory, persistentvolumeclaim.kubevirt.io "nowhere" not found"
     When the user runs "virtctl memory-dump remove testvm"
     Then virtctl fails with "can't remove memory dump association for vm testvm, no association found"
 

@@ -103,6 +103,16 @@ impl Host for Scripted {
         Ok(())
     }
 
+    async fn open(&self, path: &str) -> std::io::Result<(u64, Box<dyn AsyncRead + Send + Sync + Unpin>)> {
+        let content = self.read(path)?;
+        Ok((content.len() as u64, Box::new(std::io::Cursor::new(content))))
+    }
+
+    async fn create(&self, path: &str) -> std::io::Result<Box<dyn AsyncWrite + Send + Unpin>> {
+        self.write(path, &[])?;
+        Ok(Box::new(Written { files: self.files.clone(), path: path.to_owned() }))
+    }
+
     fn find_program(&self, _: &str) -> Option<String> {
         None
     }
@@ -128,6 +138,48 @@ impl Host for Scripted {
 
     async fn interrupted(&self) {
         self.interrupt.cancelled().await;
+    }
+}
+
+/// A file that grows.
+struct Written {
+    files: Files,
+    path: String,
+}
+
+impl AsyncWrite for Written {
+    fn poll_write(self: Pin<&mut Self>, _: &mut task::Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.entry(self.path.clone()).or_default().extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The user's own ports, and behind them the cluster's network.
+struct Reach {
+    own: MemoryNet,
+    cluster: MemoryNet,
+}
+
+#[async_trait::async_trait]
+impl runtime::Net for Reach {
+    async fn listen(&self, addr: &str) -> std::io::Result<Box<dyn runtime::Listener>> {
+        self.own.listen(addr).await
+    }
+
+    async fn dial(&self, addr: &str) -> std::io::Result<runtime::BoxStream> {
+        match self.own.dial(addr).await {
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => self.cluster.dial(addr).await,
+            dialed => dialed,
+        }
     }
 }
 
@@ -160,6 +212,11 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Puts a file on the user's computer.
+    pub fn put_file(&mut self, path: &str, content: Vec<u8>) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), content);
+    }
+
     /// A file that a command wrote.
     pub fn file(&self, path: &str) -> Option<Vec<u8>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
@@ -258,7 +315,7 @@ impl Call {
         let deps = Deps {
             connect: Arc::new(ToCluster { admin: cluster.client(), named }),
             host: Arc::new(host),
-            net: Arc::new(net.clone()),
+            net: Arc::new(Reach { own: net.clone(), cluster: cluster.network().clone() }),
             clock: cluster.clock().clone(),
             entropy: runtime::Entropy::from_seed(7),
             out: Output::new(shown.clone()),

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use fake_hypervisor::GuestEvent;
 use ferrovirt::cluster::{Cluster, Options};
 use futures::StreamExt as _;
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client};
@@ -95,7 +96,11 @@ impl SpecWorld {
         self.user = None;
     }
 
-    fn client(&self) -> Result<Client> {
+    /// A client of who acts now.
+    ///
+    /// # Errors
+    /// There is no cluster yet.
+    pub fn client(&self) -> Result<Client> {
         let cluster = self.cluster()?;
         Ok(match &self.user {
             Some(user) => cluster.client_as(user, &["system:authenticated"]),
@@ -317,6 +322,23 @@ impl SpecWorld {
     /// The last request's refusal, if it was refused.
     pub fn last_refusal(&self) -> Option<&Refusal> {
         self.refusal.as_ref()
+    }
+
+    /// Whether a user may do something in the namespace of the scenario; the resource as `RESOURCE.GROUP` or `RESOURCE/SUB.GROUP`.
+    ///
+    /// # Errors
+    /// The API server does not say.
+    pub async fn may(&self, user: &str, verb: &str, resource: &str) -> Result<bool> {
+        let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        let review: SubjectAccessReview = serde_json::from_value(json!({"spec": {
+            "user": user, "groups": ["system:authenticated"],
+            "resourceAttributes": {
+                "namespace": "default", "verb": verb, "group": group, "resource": resource, "subresource": subresource, "name": "any",
+            },
+        }}))?;
+        let reviews: Api<SubjectAccessReview> = Api::all(self.client()?);
+        Ok(reviews.create(&PostParams::default(), &review).await?.status.is_some_and(|status| status.allowed))
     }
 
     /// An error when the last request was refused.

@@ -47,6 +47,14 @@ pub struct Cause {
     pub message: String,
 }
 
+impl Cause {
+    /// As Go prints a StatusCause: what controllers tell of a cause.
+    pub fn as_go(&self) -> String {
+        let kind = self.kind.map_or("", CauseKind::as_str);
+        format!("&StatusCause{{Type:{kind},Message:{},Field:{},}}", self.message, self.field)
+    }
+}
+
 /// Causes as they are found, in order; and how many more there are that no rejection lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Causes(pub Vec<Cause>, pub usize);

@@ -41,6 +41,7 @@ pub async fn run(args: &Up, seed: u64, stop: CancellationToken) -> Result<(), Er
         data_dir: args.data_dir.clone(),
         server_names: endpoint.names(),
         guests: GuestScript { boot_time: args.guest_boot_time, ..GuestScript::default() },
+        uploads_over_tcp: true,
         processes: args.processes.then(|| ProcessOptions { url: endpoint.url(), programs: args.programs.clone() }),
         ..Options::real(seed)
     };

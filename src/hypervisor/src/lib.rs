@@ -70,6 +70,44 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     /// Statistics of the active domains; never waits for a guest.
     async fn stats(&self) -> Result<Vec<DomainStats>>;
+
+    /// What proves that the platform encrypts its guests.
+    ///
+    /// # Errors
+    /// `NO_SUPPORT` where it does not.
+    async fn sev_info(&self) -> Result<SevInfo> {
+        Err(unsupported("virNodeGetSEVInfo"))
+    }
+}
+
+fn unsupported(function: &str) -> HypervisorError {
+    HypervisorError::new(ErrorCode::NO_SUPPORT, function)
+}
+
+/// What a platform with AMD SEV shows of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SevInfo {
+    /// Its Diffie-Hellman key, base64.
+    pub pdh: String,
+    /// The certificates up to its maker's, base64.
+    pub cert_chain: String,
+}
+
+/// What was measured when an encrypted guest was set up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SevMeasurement {
+    /// The measurement, base64.
+    pub measurement: String,
+    /// The firmware's interface, first part.
+    pub api_major: u32,
+    /// The firmware's interface, second part.
+    pub api_minor: u32,
+    /// The firmware's build.
+    pub build_id: u32,
+    /// The guest's policy, as bits.
+    pub policy: u32,
+    /// SHA-256 of the guest's firmware, hexadecimal; empty where it cannot be read.
+    pub loader_sha256: String,
 }
 
 /// How the processors of a domain that starts stand.
@@ -243,4 +281,33 @@ pub trait Domain: Send + Sync {
 
     /// Opens the framebuffer server (RFB).
     async fn framebuffer(&self) -> Result<BoxGuestStream>;
+
+    /// Opens a slot for a USB device of a remote client, from 0.
+    ///
+    /// # Errors
+    /// `NO_SUPPORT` where the hypervisor listens itself, `OPERATION_INVALID` for a guest without that slot.
+    async fn usb_redirection(&self, slot: u32) -> Result<BoxGuestStream> {
+        let _ = slot;
+        Err(unsupported("usb redirection"))
+    }
+
+    /// Connects to a VSOCK port of the guest.
+    ///
+    /// # Errors
+    /// `NO_SUPPORT` where the host does that itself, `OPERATION_INVALID` for a guest without the device or a listener.
+    async fn vsock(&self, port: u32) -> Result<BoxGuestStream> {
+        let _ = port;
+        Err(unsupported("vsock"))
+    }
+
+    /// What was measured when the encrypted guest was set up.
+    async fn sev_measurement(&self) -> Result<SevMeasurement> {
+        Err(unsupported("virDomainGetLaunchSecurityInfo"))
+    }
+
+    /// Puts a secret into the encrypted guest, which has not run yet; both are base64.
+    async fn inject_sev_secret(&self, header: &str, secret: &str) -> Result<()> {
+        let _ = (header, secret);
+        Err(unsupported("virDomainSetLaunchSecurityState"))
+    }
 }

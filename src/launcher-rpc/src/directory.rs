@@ -14,6 +14,21 @@ pub mod sockets {
     pub const SERIAL: &str = "virt-serial0";
     /// The framebuffer server.
     pub const VNC: &str = "virt-vnc";
+    /// Slots for USB devices of remote clients, one socket each.
+    pub const USB_REDIRECTIONS: u32 = 4;
+    /// The guest's VSOCK ports behind one socket: the client says `CONNECT port` in a line, and reads `OK port`.
+    pub const VSOCK: &str = "virt-vsock";
+
+    /// The socket of a slot for a USB device.
+    pub fn usb_redirection(slot: u32) -> String {
+        format!("virt-usbredir-{slot}")
+    }
+
+    /// All of them.
+    pub fn all() -> Vec<String> {
+        let named = [SERIAL, VNC, VSOCK].map(str::to_owned);
+        named.into_iter().chain((0..USB_REDIRECTIONS).map(usb_redirection)).collect()
+    }
 }
 
 /// Whether a pod's launcher is there (node.md §2.4).

@@ -142,4 +142,21 @@ pub trait Launcher: Send + Sync {
 
     /// A picture of the screen.
     async fn get_screenshot(&self, vmi: &[u8]) -> Result<Picture>;
+
+    /// What the platform that encrypts guests shows of itself, JSON.
+    async fn get_sev_info(&self) -> Result<String> {
+        unimplemented("GetSEVInfo")
+    }
+
+    /// What was measured when the encrypted guest was set up, JSON.
+    async fn get_launch_measurement(&self, vmi: &[u8]) -> Result<String> {
+        let _ = vmi;
+        unimplemented("GetLaunchMeasurement")
+    }
+
+    /// Puts a secret into the encrypted guest; `options` are header and secret, as JSON.
+    async fn inject_launch_secret(&self, vmi: &[u8], options: &[u8]) -> Result<()> {
+        let _ = (vmi, options);
+        unimplemented("InjectLaunchSecret")
+    }
 }

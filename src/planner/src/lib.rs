@@ -1,6 +1,7 @@
 //! Reconcilers as pure functions: one module a resource, from what was observed to a plan.
 
 pub mod conditions;
+mod creation;
 pub mod disruption;
 pub mod evacuation;
 pub mod guarded;

@@ -1,6 +1,25 @@
-//! Label selectors in text form, as a scale subresource hands them to an autoscaler.
+//! Label selectors: what they match, and their text form, as a scale subresource hands them to an autoscaler.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+/// Whether the labels fit; an empty selector fits everything.
+pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    let equal = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    equal
+        && selector.match_expressions.iter().flatten().all(|expression| {
+            let value = labels.get(&expression.key);
+            let listed = value.is_some_and(|value| expression.values.iter().flatten().any(|known| known == value));
+            match expression.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => false,
+            }
+        })
+}
 
 /// The selector as `kubectl get -l` takes it: requirements by key, values sorted. Empty for one that selects everything.
 pub fn text(selector: &LabelSelector) -> String {

@@ -4,6 +4,7 @@
 //! injected, nothing blocks (DESIGN, invariant 6).
 
 mod clock;
+mod datagrams;
 mod deps;
 mod entropy;
 mod events;

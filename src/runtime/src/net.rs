@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use crate::datagrams::UdpPort;
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -34,6 +35,14 @@ pub trait Net: Send + Sync {
     /// # Errors
     /// `ConnectionRefused` when nobody listens there.
     async fn dial(&self, addr: &str) -> io::Result<BoxStream>;
+
+    /// Listens for datagrams at `host:port`: each sender is a connection, of which every read and write is a datagram.
+    ///
+    /// # Errors
+    /// `AddrInUse` when somebody listens there, `Unsupported` where the network carries none.
+    async fn listen_datagrams(&self, addr: &str) -> io::Result<Box<dyn Listener>> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, format!("listen udp {addr}: this network carries no datagrams")))
+    }
 
     /// Exchanges datagrams with `host:port`: every write is one, and every read.
     ///
@@ -98,6 +107,10 @@ impl Net for TcpNet {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
         Ok(Box::new(stream))
+    }
+
+    async fn listen_datagrams(&self, addr: &str) -> io::Result<Box<dyn Listener>> {
+        Ok(Box::new(UdpPort::bind(&self.listening(addr)).await?))
     }
 
     async fn dial_datagrams(&self, addr: &str) -> io::Result<BoxStream> {

@@ -83,6 +83,7 @@ pub struct Builder {
     root_certificate: String,
     storage_classes: Vec<StorageClassSpec>,
     data_volumes: bool,
+    upload_proxy: Option<String>,
     logs: Option<Logs>,
     network: PodNetwork,
 }
@@ -157,10 +158,29 @@ impl Builder {
         self
     }
 
+    /// Where disk images are uploaded to, for the configuration that users look up.
+    #[must_use]
+    pub fn upload_proxy(mut self, url: impl Into<String>) -> Self {
+        self.upload_proxy = Some(url.into());
+        self
+    }
+
     /// Starts everything; returns at once.
     pub fn start(self) -> SimClusterHandle {
-        let Self { client, env, nodes, images, prober, container_events, root_certificate, storage_classes, data_volumes, logs, network } =
-            self;
+        let Self {
+            client,
+            env,
+            nodes,
+            images,
+            prober,
+            container_events,
+            root_certificate,
+            storage_classes,
+            data_volumes,
+            upload_proxy,
+            logs,
+            network,
+        } = self;
         let shared = Shared::new(Client(client), &env, logs);
         let inner = Arc::new(Inner {
             registered: watch::Sender::new(0),
@@ -196,7 +216,7 @@ impl Builder {
         disruption::start(&shared);
         volumes::start(&shared, storage_classes);
         if data_volumes {
-            data_volumes::start(&shared);
+            data_volumes::start(&shared, upload_proxy);
         }
         service_account::start(&shared, root_certificate);
         for node in nodes {
@@ -353,6 +373,7 @@ impl SimCluster {
             root_certificate: String::new(),
             storage_classes: StorageClassSpec::defaults(),
             data_volumes: false,
+            upload_proxy: None,
             logs: None,
             network: PodNetwork::default(),
         }

@@ -25,7 +25,7 @@ mod store;
 mod tests;
 
 pub use cluster::{Builder, SimCluster, SimClusterHandle, UnknownNode};
-pub use controllers::data_volumes::data_volume_definitions;
+pub use controllers::data_volumes::{data_volume_definitions, data_volume_roles};
 pub use kubelet::{
     ContainerContext, Exit, Images, LogLine, LogReader, LogSink, Logs, NodeSpec, PodNetwork, ProbeKind, Prober, Program, ReadySetter,
 };

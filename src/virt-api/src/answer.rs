@@ -48,6 +48,11 @@ pub fn read_failure(refusal: &Refusal) -> Answer {
     text(StatusCode::INTERNAL_SERVER_ERROR, refusal.message.clone())
 }
 
+/// 500 with what the API server said.
+pub fn internal(error: &kube::Error) -> Refusal {
+    Refusal::internal(refusal(error).message)
+}
+
 /// The refusal behind an error of the Kubernetes API.
 pub fn refusal(error: &kube::Error) -> Refusal {
     match error {

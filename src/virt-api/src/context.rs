@@ -1,5 +1,7 @@
 //! What every request may look at: the API, the live configuration, the node's client.
 
+use crate::answer;
+use crate::authorize::Attributes;
 use crate::node::NodeClient;
 use api::config::ClusterConfig;
 use api::v1::{KubeVirt, VirtualMachine, VirtualMachineInstance, VirtualMachineInstancePreset};
@@ -57,17 +59,31 @@ impl Context {
 
     /// The VM, read from the API server: a subresource decides on what is, not on what was.
     pub async fn vm(&self, namespace: &str, name: &str) -> Result<VirtualMachine, Refusal> {
-        self.get(namespace, name, "virtualmachine").await?.ok_or_else(|| Refusal::not_found("virtualmachine", name))
+        self.get(namespace, name, "vm").await?.ok_or_else(|| Refusal::not_found("virtualmachine", name))
     }
 
     /// The VMI, if there is one.
     pub async fn find_vmi(&self, namespace: &str, name: &str) -> Result<Option<VirtualMachineInstance>, Refusal> {
-        self.get(namespace, name, "virtualmachineinstance").await
+        self.get(namespace, name, "vmi").await
     }
 
     /// The VMI.
     pub async fn vmi(&self, namespace: &str, name: &str) -> Result<VirtualMachineInstance, Refusal> {
         self.find_vmi(namespace, name).await?.ok_or_else(|| Refusal::not_found("virtualmachineinstance", name))
+    }
+
+    /// The VMI that is asked for, or that belongs to the VM that is asked for.
+    pub async fn vmi_for(&self, wanted: &Attributes) -> Result<VirtualMachineInstance, Refusal> {
+        if wanted.resource != "virtualmachines" {
+            return self.vmi(&wanted.namespace, &wanted.name).await;
+        }
+        let vm = self.vm(&wanted.namespace, &wanted.name).await?;
+        if vm.status.as_ref().is_none_or(|status| status.created != Some(true)) {
+            return Err(Refusal::conflict("virtualmachine", &wanted.name, "VMI is not started"));
+        }
+        let vmi = self.vmi(&wanted.namespace, &wanted.name).await?;
+        let owned = vmi.metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == vm.metadata.uid.as_ref());
+        if owned { Ok(vmi) } else { Err(Refusal::internal(format!("unable to retrieve vmi [{}] for vm: <nil>", wanted.name))) }
     }
 
     async fn get<K>(&self, namespace: &str, name: &str, what: &str) -> Result<Option<K>, Refusal>
@@ -78,6 +94,8 @@ impl Context {
             + serde::de::DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.deps.client.clone(), namespace);
-        api.get_opt(name).await.map_err(|error| Refusal::internal(format!("unable to retrieve {what} [{name}]: {error}")))
+        api.get_opt(name)
+            .await
+            .map_err(|error| Refusal::internal(format!("unable to retrieve {what} [{name}]: {}", answer::refusal(&error).message)))
     }
 }

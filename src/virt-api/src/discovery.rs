@@ -1,5 +1,6 @@
 //! Discovery and service endpoints of the aggregated API (spec/api.md §2.1).
 
+use crate::routes::{self, ROUTES};
 use serde_json::{Value, json};
 
 /// The group that is served.
@@ -7,41 +8,6 @@ pub const GROUP: &str = "subresources.kubevirt.io";
 
 /// Its versions; both serve the same.
 pub const VERSIONS: [&str; 2] = ["v1", "v1alpha3"];
-
-/// Which subresources discovery lists; some are served without being listed.
-const LISTED: &[&str] = &[
-    "expand-vm-spec",
-    "virtualmachineinstances/vnc",
-    "virtualmachineinstances/vnc/screenshot",
-    "virtualmachineinstances/console",
-    "virtualmachineinstances/portforward",
-    "virtualmachineinstances/backup",
-    "virtualmachineinstances/redefine-checkpoint",
-    "virtualmachineinstances/pause",
-    "virtualmachineinstances/unpause",
-    "virtualmachineinstances/freeze",
-    "virtualmachineinstances/unfreeze",
-    "virtualmachineinstances/reset",
-    "virtualmachineinstances/softreboot",
-    "virtualmachineinstances/guestosinfo",
-    "virtualmachineinstances/userlist",
-    "virtualmachineinstances/filesystemlist",
-    "virtualmachineinstances/addvolume",
-    "virtualmachineinstances/removevolume",
-    "virtualmachineinstances/objectgraph",
-    "virtualmachineinstances/sev/fetchcertchain",
-    "virtualmachineinstances/sev/querylaunchmeasurement",
-    "virtualmachineinstances/sev/setupsession",
-    "virtualmachineinstances/sev/injectlaunchsecret",
-    "virtualmachineinstances/evacuate/cancel",
-    "virtualmachines/start",
-    "virtualmachines/stop",
-    "virtualmachines/restart",
-    "virtualmachines/migrate",
-    "virtualmachines/expand-spec",
-    "virtualmachines/objectgraph",
-    "virtualmachines/evacuate/cancel",
-];
 
 /// The document at a path that needs no authentication, if it is one.
 pub fn document(path: &str) -> Option<Value> {
@@ -65,7 +31,9 @@ pub fn document(path: &str) -> Option<Value> {
         }
         "/apis" => Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]})),
         path if path == base => Some(group),
-        "/openapi/v2" => Some(json!({"swagger": "2.0", "info": {"title": "KubeVirt subresources", "version": "v1"}, "paths": {}})),
+        "/openapi/v2" => {
+            Some(json!({"swagger": "2.0", "info": {"title": "KubeVirt subresources", "version": "v1"}, "paths": routes::paths_v2()}))
+        }
         "/openapi/v3" => {
             let paths: serde_json::Map<String, Value> = VERSIONS
                 .iter()
@@ -77,13 +45,14 @@ pub fn document(path: &str) -> Option<Value> {
         }
         path => {
             if let Some(version) = VERSIONS.iter().find(|version| path == format!("{base}/{version}")) {
-                let resources: Vec<Value> = LISTED.iter().map(|name| resource(name)).collect();
+                let resources: Vec<Value> = ROUTES.iter().filter(|route| route.listed).map(|route| resource(&route.name())).collect();
                 return Some(
                     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{GROUP}/{version}"), "resources": resources}),
                 );
             }
-            let documented = VERSIONS.iter().any(|version| path == format!("/openapi/v3/apis/{GROUP}/{version}"));
-            documented.then(|| json!({"openapi": "3.0.0", "info": {"title": "KubeVirt subresources", "version": "v1"}, "paths": {}}))
+            let version = VERSIONS.iter().find(|version| path == format!("/openapi/v3/apis/{GROUP}/{version}"))?;
+            let info = json!({"title": "KubeVirt subresources", "version": version});
+            Some(json!({"openapi": "3.0.0", "info": info, "paths": routes::paths(version)}))
         }
     }
 }

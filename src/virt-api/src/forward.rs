@@ -32,20 +32,7 @@ const BUFFER: usize = 64 << 10;
 
 /// Answers an upgrade request with a stream to the guest's port.
 pub(crate) async fn serve(cx: &Context, wanted: &Attributes, mut request: Request<Incoming>) -> Result<Answer, Refusal> {
-    let vmi = if wanted.resource == "virtualmachines" {
-        let vm = cx.vm(&wanted.namespace, &wanted.name).await?;
-        if vm.status.as_ref().is_none_or(|status| status.created != Some(true)) {
-            return Err(Refusal::conflict("virtualmachine", &wanted.name, "VMI is not started"));
-        }
-        let vmi = cx.vmi(&wanted.namespace, &wanted.name).await?;
-        let owned = vmi.metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == vm.metadata.uid.as_ref());
-        if !owned {
-            return Err(Refusal::conflict("virtualmachine", &wanted.name, "VMI is not owned by VM"));
-        }
-        vmi
-    } else {
-        cx.vmi(&wanted.namespace, &wanted.name).await?
-    };
+    let vmi = cx.vmi_for(wanted).await?;
     let (address, protocol) = subresource::port_forward(&vmi, &wanted.rest)?;
     let accept = accept_key(&request)?;
     let dialed = match protocol {

@@ -2,19 +2,24 @@
 
 use crate::answer::{self, Answer};
 use api::v1::KubeVirt;
-use planner::subresource::Refusal;
-use serde_json::json;
+use http::StatusCode;
+use serde_json::{Value, json};
 
-/// Registry and tag, as the installation observed them.
+/// Registry, tag and names, as the installation observed them; this program's own version where nobody did.
 pub(crate) fn info(kubevirt: Option<&KubeVirt>) -> Answer {
-    let status = kubevirt.and_then(|kubevirt| kubevirt.status.clone()).unwrap_or_default();
-    let (registry, version) = (status.observed_kube_virt_registry, status.observed_kube_virt_version);
-    match (registry.filter(|text| !text.is_empty()), version.filter(|text| !text.is_empty())) {
-        (Some(registry), Some(version)) => {
-            // A digest stands where a tag would, when the installation was given digests.
-            let (tag, digest) = if version.starts_with("sha256:") { ("", version.as_str()) } else { (version.as_str(), "") };
-            answer::json(&json!({"registry": registry, "tag": tag, "digest": digest, "imagePrefix": "", "gsImage": ""}))
-        }
-        _ => answer::status(&Refusal::bad_request("the KubeVirt object does not say which registry and version are installed")),
-    }
+    let Some(kubevirt) = kubevirt else {
+        let failed = json!({"guestfs": {"status": "failed", "error": "Failed getting KubeVirt config"}});
+        return answer::with(StatusCode::INTERNAL_SERVER_ERROR, "application/json", failed.to_string());
+    };
+    let status = kubevirt.status.clone().unwrap_or_default();
+    let deployed: Value = status.observed_deployment_config.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let version = status.observed_kube_virt_version.filter(|version| !version.is_empty());
+    let version = version.unwrap_or_else(|| concat!("v", env!("CARGO_PKG_VERSION")).to_owned());
+    // A digest stands where a tag would, when the installation was given digests.
+    let (tag, digest) = if version.starts_with("sha256:") { ("", version.as_str()) } else { (version.as_str(), "") };
+    answer::json(&json!({
+        "registry": status.observed_kube_virt_registry.unwrap_or_default(), "tag": tag, "digest": digest,
+        "imagePrefix": deployed.pointer("/additionalProperties/imagePrefix").and_then(Value::as_str).unwrap_or_default(),
+        "gsImage": deployed["GsImage"].as_str().unwrap_or_default(),
+    }))
 }

@@ -9,14 +9,19 @@
 
 mod answer;
 mod authorize;
+mod body;
+mod confidential;
 mod context;
 mod discovery;
 mod dumps;
+mod effects;
 mod forward;
+mod graph;
 mod guestfs;
 mod node;
 mod program;
 mod review;
+mod routes;
 mod server;
 mod subresources;
 mod verbs;

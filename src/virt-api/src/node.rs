@@ -1,6 +1,6 @@
 //! Calling virt-handler on a VMI's node (spec/api.md §2.3, spec/node.md §17): HTTP/1.1 over mutual TLS.
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -21,6 +21,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The name virt-handler's certificate stands for.
 const SERVER_NAME: &str = "virt-handler";
 
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// Nobody was asked.
+    Refused(Refusal),
+    /// What was asked answers so, or not at all.
+    Failed(String),
+}
+
+impl From<Refusal> for CallError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// Calls virt-handlers; cheap to clone.
 #[derive(Clone)]
 pub struct NodeClient {
@@ -37,21 +52,21 @@ impl NodeClient {
     }
 
     /// Calls a verb of a VMI and gives its body back.
-    pub async fn call(&self, node: &str, namespace: &str, name: &str, verb: NodeVerb, body: Bytes) -> Result<Bytes, Refusal> {
+    pub async fn call(&self, node: &str, namespace: &str, name: &str, verb: NodeVerb, body: Bytes) -> Result<Bytes, CallError> {
         let method = if verb.reads() { Method::GET } else { Method::PUT };
         let path = format!("/v1/namespaces/{namespace}/virtualmachineinstances/{name}/{}", verb.as_str());
         let asked = async {
             let response = self.send(node, method, &path, HeaderMap::new(), body).await?;
             let status = response.status();
-            let body = response.into_body().collect().await.map_err(Refusal::internal)?.to_bytes();
+            let body = response.into_body().collect().await.map_err(|error| CallError::Failed(error.to_string()))?.to_bytes();
             if status.is_success() {
                 return Ok(body);
             }
-            let reason = status.canonical_reason().unwrap_or_default();
             let message = String::from_utf8_lossy(&body);
-            Err(Refusal::internal(format!("unexpected return code {} ({reason}), message: {message}", status.as_u16())))
+            Err(CallError::Failed(format!("unexpected return code {} ({status}), message: {message}", status.as_u16())))
         };
-        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(Refusal::internal("virt-handler did not answer in time")))
+        let late = || CallError::Failed(format!("virt-handler did not answer within {} s", PATIENCE.as_secs()));
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Passes a stream through: the client's upgrade request goes on to virt-handler, its answer comes back, and from then
@@ -67,8 +82,9 @@ impl NodeClient {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let status = response.status();
             let body = response.into_body().collect().await.map_err(Refusal::internal)?.to_bytes();
+            let base = format!("Can't connect to websocket ({}): websocket: bad handshake", status.as_u16());
             let message = String::from_utf8_lossy(&body);
-            return Err(Refusal::internal(format!("unexpected return code {}, message: {message}", status.as_u16())));
+            return Err(Refusal::internal(if body.is_empty() { base } else { format!("{base}: application info: {message}") }));
         }
         let theirs = hyper::upgrade::on(&mut response);
         let ours = hyper::upgrade::on(&mut request);
@@ -115,7 +131,7 @@ impl NodeClient {
     async fn handler_address(&self, node: &str) -> Result<String, Refusal> {
         let pods: Api<Pod> = Api::namespaced(self.deps.client.clone(), &self.deps.namespace);
         let params = ListParams::default().labels("kubevirt.io=virt-handler").fields(&format!("spec.nodeName={node}"));
-        let pods = pods.list(&params).await.map_err(Refusal::internal)?;
+        let pods = pods.list(&params).await.map_err(|error| answer::internal(&error))?;
         let ip = pods.items.into_iter().find_map(|pod| pod.status.and_then(|status| status.pod_ip));
         ip.ok_or_else(|| Refusal::bad_request(format!("No virt-handler on node {node} found")))
     }
@@ -123,7 +139,7 @@ impl NodeClient {
     /// The trust bundle, read each time: it rotates.
     async fn authorities(&self) -> Result<String, Refusal> {
         let maps: Api<ConfigMap> = Api::namespaced(self.deps.client.clone(), &self.deps.namespace);
-        let map = maps.get(&self.authorities).await.map_err(Refusal::internal)?;
+        let map = maps.get(&self.authorities).await.map_err(|error| answer::internal(&error))?;
         map.data
             .and_then(|mut data| data.remove("ca-bundle"))
             .ok_or_else(|| Refusal::internal(format!("ConfigMap {} has no ca-bundle", self.authorities)))

@@ -110,6 +110,7 @@ impl Server {
             Some((_, "version")) => return answer::json(&discovery::version()),
             Some((_, "guestfs")) => return guestfs::info(self.context.kubevirt().as_deref()),
             Some((_, "healthz")) => return self.health().await,
+            Some((_, profiler)) if profiler.ends_with("-cluster-profiler") => return self.profile(profiler),
             None if path == "/healthz" => return self.health().await,
             None => return answer::text(StatusCode::NOT_FOUND, "404: Page Not Found"),
             Some(_) => {}
@@ -124,6 +125,21 @@ impl Server {
             Ok(wanted) => subresources::handle(&self.context, &wanted, request).await,
             Err(refused) => answer::text(StatusCode::from_u16(refused.code).unwrap_or(StatusCode::UNAUTHORIZED), refused.message),
         }
+    }
+
+    /// The profiler of the cluster, behind its switch (spec/api.md §2.1); this server collects no profiles.
+    fn profile(&self, verb: &str) -> Answer {
+        let developer = self.context.config().configuration().developer_configuration.clone().unwrap_or_default();
+        let what = match verb {
+            "start-cluster-profiler" => "start profiler",
+            "stop-cluster-profiler" => "stop profiler",
+            "dump-cluster-profiler" => "dump profiler results",
+            _ => return answer::text(StatusCode::NOT_FOUND, "404: Page Not Found"),
+        };
+        if developer.cluster_profiler == Some(true) {
+            return answer::text(StatusCode::NOT_IMPLEMENTED, format!("Unable to {what}: not supported by this server"));
+        }
+        answer::text(StatusCode::FORBIDDEN, format!("Unable to {what}. \"ClusterProfiler\" feature gate must be enabled"))
     }
 
     /// Whether the API server answers (spec/api.md §2.1).

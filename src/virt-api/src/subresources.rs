@@ -3,20 +3,15 @@
 use crate::answer::{self, Answer};
 use crate::authorize::Attributes;
 use crate::context::Context;
-use crate::{dumps, forward, verbs};
-use api::v1::{VirtualMachine, VirtualMachineInstance};
+use crate::effects::{OnFailure, carry_out};
+use crate::node::CallError;
+use crate::{body, confidential, dumps, forward, graph, routes, verbs};
+use api::v1::VirtualMachineInstance;
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use kube::Api;
-use kube::api::{Patch, PatchParams};
 use planner::subresource::{self, Effect, NodeVerb, Refusal};
 use serde::Deserialize;
-use serde_json::Value;
-
-/// The longest request body that is read.
-const LONGEST_BODY: usize = 3 * 1024 * 1024;
 
 /// Options of the verbs that act; each reads its own fields.
 #[derive(Debug, Default, Deserialize)]
@@ -30,66 +25,27 @@ struct Options {
 
 /// Answers an authorized request.
 pub async fn handle(cx: &Context, wanted: &Attributes, request: Request<Incoming>) -> Answer {
-    let method = request.method().clone();
-    match (wanted.resource.as_str(), wanted.subresource.as_str(), &method) {
-        ("virtualmachines", "start" | "stop" | "restart", &Method::PUT) => put(vm_verb(cx, wanted, request).await, StatusCode::ACCEPTED),
-        (_, "addvolume" | "removevolume", &Method::PUT) => put(verbs::change_volumes(cx, wanted, request).await, StatusCode::ACCEPTED),
-        ("virtualmachines", "migrate", &Method::PUT) => put(verbs::migrate(cx, wanted, request).await, StatusCode::ACCEPTED),
-        (_, "evacuate/cancel", &Method::PUT) => put(verbs::cancel_evacuation(cx, wanted, request).await, StatusCode::OK),
-        ("virtualmachines", "expand-spec", &Method::GET) => verbs::expand_stored(cx, wanted).await,
-        ("expand-vm-spec", "", &Method::PUT) => verbs::expand_given(cx, wanted, request).await,
-        ("virtualmachines" | "virtualmachineinstances", "portforward", &Method::GET) => streamed(forward::serve(cx, wanted, request).await),
-        ("virtualmachineinstances", "console" | "vnc", &Method::GET) => streamed(stream(cx, wanted, request).await),
-        ("virtualmachines", "memorydump" | "removememorydump", &Method::PUT) => {
-            put(dumps::change(cx, wanted, request).await, StatusCode::ACCEPTED)
-        }
-        ("virtualmachineinstances", verb, _) => match NodeVerb::parse(verb) {
-            Some(verb) if verb.reads() && method == Method::GET => match node_verb(cx, wanted, verb, request).await {
-                Ok(body) if verb == NodeVerb::Screenshot => answer::with(StatusCode::OK, "image/png", body),
-                Ok(body) => answer::with(StatusCode::OK, "application/json", body),
-                Err(refusal) => answer::read_failure(&refusal),
-            },
-            Some(verb) if !verb.reads() && method == Method::PUT => {
-                put(node_verb(cx, wanted, verb, request).await.map(drop), StatusCode::OK)
-            }
-            Some(_) => unserved(wanted, &method),
-            None => guarded(cx, wanted, &method, request.uri().query()).await,
+    let (resource, verb) = (wanted.resource.as_str(), wanted.subresource.as_str());
+    if let Err((code, text)) = routes::check(request.method().as_str(), resource, verb, wanted.rest.len()) {
+        return answer::text(StatusCode::from_u16(code).unwrap_or(StatusCode::NOT_FOUND), text);
+    }
+    match (resource, verb) {
+        ("virtualmachines", "start" | "stop" | "restart") => put(vm_verb(cx, wanted, request).await, StatusCode::ACCEPTED),
+        ("virtualmachines", "migrate") => put(verbs::migrate(cx, wanted, request).await, StatusCode::ACCEPTED),
+        ("virtualmachines", "expand-spec") => verbs::expand_stored(cx, wanted).await,
+        ("virtualmachines", "memorydump" | "removememorydump") => put(dumps::change(cx, wanted, request).await, StatusCode::ACCEPTED),
+        ("expand-vm-spec", _) => verbs::expand_given(cx, wanted, request).await,
+        (_, "addvolume" | "removevolume") => put(verbs::change_volumes(cx, wanted, request).await, StatusCode::ACCEPTED),
+        (_, "evacuate/cancel") => put(verbs::cancel_evacuation(cx, wanted, request).await, StatusCode::OK),
+        (_, "portforward") => streamed(forward::serve(cx, wanted, request).await),
+        (_, "objectgraph") => graph::serve(cx, wanted, request).await,
+        (_, "console" | "vnc" | "usbredir" | "vsock") => streamed(stream(cx, wanted, request).await),
+        (_, "sev/setupsession") => put(confidential::set_up_session(cx, wanted, request).await, StatusCode::ACCEPTED),
+        (_, "backup" | "redefine-checkpoint") => answer::status(&not_yet(cx, wanted).await),
+        (_, other) => match NodeVerb::parse(other) {
+            Some(verb) => node_answer(cx, wanted, verb, request).await,
+            None => answer::status(&unserved(wanted)),
         },
-        _ => guarded(cx, wanted, &method, None).await,
-    }
-}
-
-/// What is not carried out yet is refused as ever where it would be refused anyway; else it says that it is not there.
-async fn guarded(cx: &Context, wanted: &Attributes, method: &Method, query: Option<&str>) -> Answer {
-    match check(cx, wanted, method, query).await {
-        // These two answer failures as text (spec/api.md §2.3).
-        Err(refusal) if matches!(wanted.subresource.as_str(), "sev/fetchcertchain" | "sev/querylaunchmeasurement") => {
-            answer::read_failure(&refusal)
-        }
-        Err(refusal) => answer::status(&refusal),
-        Ok(()) => unserved(wanted, method),
-    }
-}
-
-async fn check(cx: &Context, wanted: &Attributes, method: &Method, query: Option<&str>) -> Result<(), Refusal> {
-    let config = cx.config();
-    let vmi = || cx.vmi(&wanted.namespace, &wanted.name);
-    match (wanted.resource.as_str(), wanted.subresource.as_str(), method) {
-        (resource @ ("virtualmachines" | "virtualmachineinstances"), "objectgraph", &Method::GET) => {
-            subresource::object_graph(&config)?;
-            if resource == "virtualmachines" { cx.vm(&wanted.namespace, &wanted.name).await.map(drop) } else { vmi().await.map(drop) }
-        }
-        ("virtualmachineinstances", "usbredir", &Method::GET) => subresource::usb_redirection(&vmi().await?),
-        ("virtualmachineinstances", "vsock", &Method::GET) => {
-            let port = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("port=")));
-            subresource::vsock(&vmi().await?, port, &config).map(drop)
-        }
-        ("virtualmachineinstances", "backup" | "redefine-checkpoint", &Method::PUT) => subresource::backup(&vmi().await?),
-        ("virtualmachineinstances", "sev/setupsession" | "sev/injectlaunchsecret", &Method::PUT)
-        | ("virtualmachineinstances", "sev/fetchcertchain" | "sev/querylaunchmeasurement", &Method::GET) => {
-            subresource::sev(&vmi().await?, wanted.subresource.trim_start_matches("sev/"), &config)
-        }
-        _ => Ok(()),
     }
 }
 
@@ -105,26 +61,23 @@ fn put(done: Result<(), Refusal>, code: StatusCode) -> Answer {
 }
 
 /// Nothing claims to have worked that did not: what is not served yet says so.
-fn unserved(wanted: &Attributes, method: &Method) -> Answer {
-    let message = format!("{method} of {}/{} is not supported by this server", wanted.resource, wanted.subresource);
-    answer::status(&Refusal { code: 501, reason: "NotImplemented", message })
+fn unserved(wanted: &Attributes) -> Refusal {
+    let message = format!("{}/{} is not supported by this server", wanted.resource, wanted.subresource);
+    Refusal { code: 501, reason: "NotImplemented", message }
 }
 
-/// The whole body of a request.
-pub(crate) async fn read_body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
-    let body = Limited::new(request.into_body(), LONGEST_BODY).collect().await;
-    body.map(http_body_util::Collected::to_bytes).map_err(|error| Refusal::bad_request(error.to_string()))
-}
-
-fn options(body: &Bytes) -> Result<Options, Refusal> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Options::default());
-    }
-    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("Can not unmarshal Request body to struct, error: {error}")))
+/// What is not carried out yet is refused as ever where it would be refused anyway; else it says that it is not there.
+async fn not_yet(cx: &Context, wanted: &Attributes) -> Refusal {
+    let checked = cx.vmi(&wanted.namespace, &wanted.name).await.and_then(|vmi| match wanted.subresource.as_str() {
+        "backup" => subresource::backup(&vmi),
+        _ => subresource::redefine_checkpoint(&vmi),
+    });
+    checked.err().unwrap_or_else(|| unserved(wanted))
 }
 
 async fn vm_verb(cx: &Context, wanted: &Attributes, request: Request<Incoming>) -> Result<(), Refusal> {
-    let options = options(&read_body(request).await?)?;
+    let options: Options = body::options(&body::read(request).await?)?;
+    let dry_run = body::is_dry(&options.dry_run)?;
     let vm = cx.vm(&wanted.namespace, &wanted.name).await?;
     let vmi = cx.find_vmi(&wanted.namespace, &wanted.name).await?;
     let effects = match wanted.subresource.as_str() {
@@ -132,47 +85,74 @@ async fn vm_verb(cx: &Context, wanted: &Attributes, request: Request<Incoming>) 
         "stop" => subresource::stop(&vm, vmi.as_ref(), options.grace_period)?,
         _ => subresource::restart(&vm, vmi.as_ref(), options.grace_period_seconds)?,
     };
+    let restarts = wanted.subresource == "restart";
+    let mut hurried = None;
     for effect in effects {
-        carry_out(cx, wanted, effect, options.dry_run.iter().any(|stage| stage == "All")).await?;
+        let hurries = matches!(effect, Effect::PatchVmi(_));
+        let failure = if hurries { OnFailure::Internal } else { OnFailure::Request };
+        let done = carry_out(cx, wanted, effect, dry_run, failure).await;
+        if let (Err(_), true, Some(vmi)) = (&done, restarts, hurried) {
+            // The guest is not to be killed for a restart that does not come; who asked hears why in any case.
+            let undo = subresource::restore_grace_period(vmi);
+            if let Err(refusal) = carry_out(cx, wanted, undo, dry_run, OnFailure::Internal).await {
+                tracing::warn!(message = refusal.message, "the grace period was not restored");
+            }
+        }
+        done?;
+        hurried = vmi.as_ref().filter(|_| hurries);
     }
     Ok(())
 }
 
-/// Does what was decided; a dry run is handed to the API server.
-pub(crate) async fn carry_out(cx: &Context, wanted: &Attributes, effect: Effect, dry_run: bool) -> Result<(), Refusal> {
-    let client = cx.deps.client.clone();
-    let machines: Api<VirtualMachine> = Api::namespaced(client.clone(), &wanted.namespace);
-    let instances: Api<VirtualMachineInstance> = Api::namespaced(client, &wanted.namespace);
-    let params = PatchParams { dry_run, ..PatchParams::default() };
-    let operations = |patch: Vec<Value>| -> Result<Patch<()>, Refusal> {
-        serde_json::from_value(Value::Array(patch)).map(Patch::Json).map_err(Refusal::internal)
+/// Answers a verb that the VMI's node carries out.
+async fn node_answer(cx: &Context, wanted: &Attributes, verb: NodeVerb, request: Request<Incoming>) -> Answer {
+    let answered = match verb {
+        NodeVerb::SevCertChain | NodeVerb::SevMeasurement | NodeVerb::SevSecret => confidential::ask(cx, wanted, verb, request).await,
+        _ => node_verb(cx, wanted, verb, request).await,
     };
-    let name = wanted.name.as_str();
-    let done = match effect {
-        Effect::PatchVm(patch) => machines.patch(name, &params, &operations(patch)?).await.map(drop),
-        Effect::PatchVmStatus(patch) => machines.patch_status(name, &params, &operations(patch)?).await.map(drop),
-        Effect::PatchVmi(patch) => instances.patch(name, &params, &operations(patch)?).await.map(drop),
-        Effect::CallNode(_) => Ok(()),
-    };
-    done.map_err(|error| match answer::refusal(&error) {
-        // A failed `test` is somebody else's write in between (spec/api.md §2.3).
-        Refusal { code: 422, message, .. } => Refusal::conflict("virtualmachine", name, message),
-        other => other,
-    })
+    match answered {
+        Ok(_) if !verb.reads() => answer::empty(StatusCode::OK),
+        Ok(body) if verb == NodeVerb::Screenshot => answer::with(StatusCode::OK, "image/png", body),
+        Ok(body) => answer::with(StatusCode::OK, "application/json", body),
+        // The feature gate alone is told as a Status by what is read.
+        Err(refusal) if verb.reads() && !refusal.message.ends_with("feature gate is not enabled") => answer::read_failure(&refusal),
+        Err(refusal) => answer::status(&refusal),
+    }
 }
 
 async fn node_verb(cx: &Context, wanted: &Attributes, verb: NodeVerb, request: Request<Incoming>) -> Result<Bytes, Refusal> {
-    let body = read_body(request).await?;
-    let vmi = cx.vmi(&wanted.namespace, &wanted.name).await?;
+    let body = body::read(request).await?;
     if verb == NodeVerb::Unpause {
         refuse_in_snapshot(cx, wanted).await?;
     }
-    let effects = subresource::node_verb(&vmi, verb)?;
-    let dry_run = options(&body).unwrap_or_default().dry_run.first().is_some_and(|stage| stage == "All");
-    if effects != [Effect::CallNode(verb)] || dry_run {
+    let dry_run = match verb {
+        // Only the first stage counts (spec/api.md §2.3).
+        NodeVerb::Pause | NodeVerb::Unpause => body::options::<Options>(&body)?.dry_run.first().is_some_and(|stage| stage == "All"),
+        _ => false,
+    };
+    let vmi = cx.vmi(&wanted.namespace, &wanted.name).await?;
+    subresource::node_verb(&vmi, verb)?;
+    if dry_run {
         return Ok(Bytes::new());
     }
-    cx.nodes.call(node_of(&vmi), &wanted.namespace, &wanted.name, verb, body).await
+    call_node(cx, wanted, &vmi, verb, body).await
+}
+
+/// Has the VMI's node do something.
+pub(crate) async fn call_node(
+    cx: &Context,
+    wanted: &Attributes,
+    vmi: &VirtualMachineInstance,
+    verb: NodeVerb,
+    body: Bytes,
+) -> Result<Bytes, Refusal> {
+    let called = cx.nodes.call(node_of(vmi), &wanted.namespace, &wanted.name, verb, body).await;
+    called.map_err(|error| match error {
+        CallError::Refused(refusal) => subresource::explained(vmi, verb, refusal),
+        // What is read tells the reason alone.
+        CallError::Failed(why) if verb.reads() => Refusal { message: why, ..Refusal::internal("") },
+        CallError::Failed(why) => subresource::explained(vmi, verb, Refusal::internal(why)),
+    })
 }
 
 /// A guest that is being snapshotted stays paused (spec/api.md §3.2).
@@ -189,8 +169,23 @@ async fn refuse_in_snapshot(cx: &Context, wanted: &Attributes) -> Result<(), Ref
 
 async fn stream(cx: &Context, wanted: &Attributes, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let vmi = cx.vmi(&wanted.namespace, &wanted.name).await?;
-    subresource::stream(&vmi, &wanted.subresource)?;
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let given = request.uri().query().unwrap_or_default().to_owned();
+    let query = match wanted.subresource.as_str() {
+        "usbredir" => {
+            subresource::usb_redirection(&vmi)?;
+            String::new()
+        }
+        "vsock" => {
+            subresource::vsock(&vmi)?;
+            // Encrypted unless it is said.
+            let tls = given.split('&').any(|pair| pair.starts_with("tls=") && pair != "tls=");
+            if tls { format!("?{given}") } else { format!("?{given}&tls=true") }
+        }
+        other => {
+            subresource::stream(&vmi, other)?;
+            if given.is_empty() { String::new() } else { format!("?{given}") }
+        }
+    };
     let path = format!("/v1/namespaces/{}/virtualmachineinstances/{}/{}{query}", wanted.namespace, wanted.name, wanted.subresource);
     cx.nodes.stream(request, node_of(&vmi), &path).await
 }

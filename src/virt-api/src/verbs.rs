@@ -2,8 +2,9 @@
 
 use crate::answer::{self, Answer};
 use crate::authorize::Attributes;
+use crate::body::{self, is_blank, is_dry};
 use crate::context::Context;
-use crate::subresources::{carry_out, read_body};
+use crate::effects::{OnFailure, carry_out};
 use crate::webhooks;
 use admission::review::{Known, Stop};
 use admission::{Denial, instancetype, schema};
@@ -16,38 +17,25 @@ use kube::Api;
 use kube::api::PostParams;
 use planner::subresource::{self, Refusal, VolumeChange};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The most look-ups an expansion needs: two objects, each by revision or by name.
 const MOST_LOOKUPS: usize = 8;
 
-fn decode<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("Can not unmarshal Request body to struct, error: {error}")))
-}
-
-fn is_blank(body: &Bytes) -> bool {
-    body.iter().all(u8::is_ascii_whitespace)
-}
-
-fn is_dry(stages: &[String]) -> bool {
-    stages.iter().any(|stage| stage == "All")
-}
-
 /// `addvolume` and `removevolume`, of a VM or a VMI.
 pub(crate) async fn change_volumes(cx: &Context, wanted: &Attributes, request: Request<Incoming>) -> Result<(), Refusal> {
-    let body = read_body(request).await?;
+    let body = body::read(request).await?;
     if is_blank(&body) {
         return Err(Refusal::bad_request("Request with no body, a new name is expected as the request body"));
     }
     let (change, dry_run) = if wanted.subresource == "addvolume" {
-        let add: AddVolumeOptions = decode(&body)?;
-        let dry_run = is_dry(&add.dry_run);
+        let add: AddVolumeOptions = body::decode(&body)?;
+        let dry_run = is_dry(&add.dry_run)?;
         (VolumeChange::Add(Box::new(add)), dry_run)
     } else {
-        let remove: RemoveVolumeOptions = decode(&body)?;
-        let dry_run = is_dry(&remove.dry_run);
+        let remove: RemoveVolumeOptions = body::decode(&body)?;
+        let dry_run = is_dry(&remove.dry_run)?;
         (VolumeChange::Remove(remove), dry_run)
     };
     let config = cx.config();
@@ -56,10 +44,11 @@ pub(crate) async fn change_volumes(cx: &Context, wanted: &Attributes, request: R
         subresource::change_vm_volumes(&cx.vm(&wanted.namespace, &wanted.name).await?, &change, &config)?
     } else {
         let vmi = cx.vmi(&wanted.namespace, &wanted.name).await?;
-        let owned = vmi.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "VirtualMachine");
+        let owned =
+            vmi.metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.kind == "VirtualMachine");
         subresource::change_vmi_volumes(&vmi, &change, owned, &config)?
     };
-    carry_out(cx, wanted, effect, dry_run).await
+    carry_out(cx, wanted, effect, dry_run, OnFailure::PassInvalid).await
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,14 +60,14 @@ struct MigrateOptions {
 
 /// `migrate`: a migration is created; what refuses it answers 500.
 pub(crate) async fn migrate(cx: &Context, wanted: &Attributes, request: Request<Incoming>) -> Result<(), Refusal> {
-    let body = read_body(request).await?;
-    let options: MigrateOptions = if is_blank(&body) { MigrateOptions::default() } else { decode(&body)? };
+    let body = body::read(request).await?;
+    let options: MigrateOptions = body::options(&body)?;
     cx.vm(&wanted.namespace, &wanted.name).await?;
     let vmi = cx.find_vmi(&wanted.namespace, &wanted.name).await?;
     let migration = subresource::migrate(&wanted.name, vmi.as_ref(), options.added_node_selector)?;
     let api: Api<VirtualMachineInstanceMigration> = Api::namespaced(cx.deps.client.clone(), &wanted.namespace);
-    let params = PostParams { dry_run: is_dry(&options.dry_run), ..PostParams::default() };
-    api.create(&params, &migration).await.map(drop).map_err(Refusal::internal)
+    let params = PostParams { dry_run: is_dry(&options.dry_run)?, ..PostParams::default() };
+    api.create(&params, &migration).await.map(drop).map_err(|error| answer::internal(&error))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -90,29 +79,21 @@ struct EvacuateCancelOptions {
 
 /// `evacuate/cancel`, of a VM or a VMI.
 pub(crate) async fn cancel_evacuation(cx: &Context, wanted: &Attributes, request: Request<Incoming>) -> Result<(), Refusal> {
-    let body = read_body(request).await?;
+    let body = body::read(request).await?;
+    let vmi = cx.vmi_for(wanted).await?;
+    if let Some(key) = cx.config().migrations().node_drain_taint_key.filter(|key| !key.is_empty()) {
+        let nodes: Api<Node> = Api::all(cx.deps.client.clone());
+        let node = nodes.get(subresource::left_node(&vmi)).await.map_err(|error| answer::internal(&error))?;
+        subresource::not_draining(&node, &key)?;
+    }
     if is_blank(&body) {
         return Err(Refusal::bad_request("No body"));
     }
-    let options: EvacuateCancelOptions = decode(&body)?;
-    if wanted.resource == "virtualmachines" {
-        let vm = cx.vm(&wanted.namespace, &wanted.name).await?;
-        if vm.status.is_none_or(|status| status.created != Some(true)) {
-            return Err(Refusal::conflict("virtualmachine", &wanted.name, "VMI is not started"));
-        }
-    }
-    let vmi = cx.vmi(&wanted.namespace, &wanted.name).await?;
-    let node = options.evacuation_node_name.as_str();
-    let nodes: Api<Node> = Api::all(cx.deps.client.clone());
-    let key = cx.config().migrations().node_drain_taint_key.unwrap_or_default();
-    let found = nodes.get_opt(node).await.map_err(Refusal::internal)?;
-    let taints = found.and_then(|node| node.spec).and_then(|spec| spec.taints).unwrap_or_default();
-    if taints.iter().any(|taint| taint.key == key) {
-        return Err(Refusal::bad_request(format!("Node {node:?} has NodeDrainTaintKey {key:?}")));
-    }
-    match subresource::cancel_evacuation(&vmi, node) {
+    let options: EvacuateCancelOptions = body::decode(&body)?;
+    let dry_run = is_dry(&options.dry_run)?;
+    match subresource::cancel_evacuation(&vmi, &options.evacuation_node_name) {
         None => Ok(()),
-        Some(effect) => carry_out(cx, wanted, effect, is_dry(&options.dry_run)).await,
+        Some(effect) => carry_out(cx, wanted, effect, dry_run, OnFailure::Internal).await,
     }
 }
 
@@ -130,7 +111,7 @@ pub(crate) async fn expand_stored(cx: &Context, wanted: &Attributes) -> Answer {
 
 /// `expand-vm-spec`: the VM of the body, which need not exist.
 pub(crate) async fn expand_given(cx: &Context, wanted: &Attributes, request: Request<Incoming>) -> Answer {
-    let body = match read_body(request).await {
+    let body = match body::read(request).await {
         Ok(body) => body,
         Err(refusal) => return answer::status(&refusal),
     };
@@ -167,13 +148,13 @@ async fn expand_body(cx: &Context, namespace: &str, body: &Bytes) -> Result<Virt
     if is_blank(body) {
         return Err(plain("empty request body".to_owned()));
     }
-    let object: Value = decode(body).map_err(|refusal| plain(refusal.message))?;
+    let object: Value = body::decode(body).map_err(|refusal| plain(refusal.message))?;
     let parts = api::crd::parts("VirtualMachine");
     schema::validate(&object, parts.map(|p| &p.spec), parts.and_then(|p| p.status.as_ref())).map_err(|denial| Rejection {
         message: "Object is not a valid VirtualMachine".to_owned(),
         causes: denial.causes.into_iter().map(|cause| cause.message).collect(),
     })?;
-    let vm: VirtualMachine = decode(body).map_err(|refusal| plain(refusal.message))?;
+    let vm: VirtualMachine = body::decode(body).map_err(|refusal| plain(refusal.message))?;
     if vm.metadata.namespace.as_deref().is_some_and(|own| !own.is_empty() && own != namespace) {
         return Err(plain(format!("VM namespace must be empty or {namespace}")));
     }

@@ -124,12 +124,21 @@ impl Heartbeat {
     /// Guarantees: a node whose devices are not known to its kubelet takes no guests; the labels are written only when they change.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let work = async {
-            while let Err(error) = self.plugins.register(&self.devices()).await {
+            let mut offered = self.devices();
+            while let Err(error) = self.plugins.register(&offered).await {
                 tracing::warn!(%error, "the devices could not be offered");
                 tokio::time::sleep(RETRY).await;
             }
             let beats = async {
                 loop {
+                    // Feature gates come and go.
+                    let devices = self.devices();
+                    if devices != offered {
+                        match self.plugins.register(&devices).await {
+                            Ok(()) => offered = devices,
+                            Err(error) => tracing::warn!(%error, "the devices could not be offered"),
+                        }
+                    }
                     let delay = if self.beat().await { self.entropy.jitter(INTERVAL, JITTER) } else { RETRY };
                     tokio::time::sleep(delay).await;
                 }

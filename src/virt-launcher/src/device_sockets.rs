@@ -12,19 +12,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::launcher::Launcher;
 
-/// Serves the console and the framebuffer in `folder` until `closed`.
+/// Serves the guest's devices in `folder` until `closed`.
 ///
 /// # Errors
 /// A socket cannot be listened on.
 pub(crate) fn serve(folder: &Path, launcher: &Launcher, closed: &CancellationToken) -> io::Result<()> {
-    for name in [sockets::SERIAL, sockets::VNC] {
-        let listener = bind(&folder.join(name))?;
+    for name in sockets::all() {
+        let listener = bind(&folder.join(&name))?;
         tokio::spawn(accept(name, listener, Arc::new(launcher.clone()), closed.clone()));
     }
     Ok(())
 }
 
-async fn accept(name: &'static str, listener: UnixListener, launcher: Arc<Launcher>, closed: CancellationToken) {
+async fn accept(name: String, listener: UnixListener, launcher: Arc<Launcher>, closed: CancellationToken) {
     loop {
         let mut client = tokio::select! {
             biased;
@@ -37,10 +37,10 @@ async fn accept(name: &'static str, listener: UnixListener, launcher: Arc<Launch
                 }
             },
         };
-        let (launcher, closed) = (launcher.clone(), closed.clone());
+        let (name, launcher, closed) = (name.clone(), launcher.clone(), closed.clone());
         tokio::spawn(async move {
             // Without a domain there is no device; whoever asked sees the connection end.
-            let Ok(mut device) = launcher.open(name).await else { return };
+            let Ok(mut device) = launcher.open(&name).await else { return };
             tokio::select! {
                 biased;
                 () = closed.cancelled() => {}

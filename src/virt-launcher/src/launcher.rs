@@ -14,6 +14,7 @@ use runtime::Clock;
 use crate::agent::AgentStore;
 use crate::convert::Conversion;
 use crate::records::Records;
+use crate::vsock;
 
 /// Whose launcher it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,6 +225,18 @@ impl launcher_rpc::Launcher for Launcher {
         let shot = domain.screenshot().await.map_err(|error| refused(&error))?;
         Ok(Picture { mime: shot.mime, data: shot.data })
     }
+
+    async fn get_sev_info(&self) -> Result<String> {
+        self.inner.sev_info().await
+    }
+
+    async fn get_launch_measurement(&self, _vmi: &[u8]) -> Result<String> {
+        self.inner.launch_measurement().await
+    }
+
+    async fn inject_launch_secret(&self, _vmi: &[u8], options: &[u8]) -> Result<()> {
+        self.inner.inject_launch_secret(options).await
+    }
 }
 
 #[async_trait]
@@ -234,7 +247,11 @@ impl Sockets for Launcher {
         let stream = match socket {
             sockets::SERIAL => domain.console().await,
             sockets::VNC => domain.framebuffer().await,
-            _ => return Err(io::Error::new(io::ErrorKind::NotFound, format!("no socket {socket}"))),
+            sockets::VSOCK => return Ok(vsock::serve(domain)),
+            other => match (0..sockets::USB_REDIRECTIONS).find(|slot| other == sockets::usb_redirection(*slot)) {
+                Some(slot) => domain.usb_redirection(slot).await,
+                None => return Err(io::Error::new(io::ErrorKind::NotFound, format!("no socket {socket}"))),
+            },
         };
         stream.map(|stream| -> BoxPipe { Box::new(stream) }).map_err(|error| missing(&error))
     }

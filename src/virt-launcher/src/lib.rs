@@ -25,7 +25,9 @@ mod process;
 mod program;
 mod records;
 mod served;
+mod sev;
 mod stats;
+mod vsock;
 
 pub use args::Args;
 pub use convert::{Conversion, HostFacts};

@@ -139,7 +139,7 @@ pub async fn run(args: &Args, deps: Deps) -> Result<Exit, RunError> {
     closed.cancel();
     if let Rendezvous::Sockets { command, devices, .. } = &rendezvous {
         // Who finds no socket need not wait for an answer.
-        let devices = devices.iter().flat_map(|folder| [folder.join(sockets::SERIAL), folder.join(sockets::VNC)]);
+        let devices = devices.iter().flat_map(|folder| sockets::all().into_iter().map(|name| folder.join(name)));
         for socket in devices.chain([command.clone()]) {
             if let Err(error) = std::fs::remove_file(&socket) {
                 tracing::debug!(%error, socket = %socket.display(), "the socket stays");

@@ -176,8 +176,15 @@ pub fn complaint(error: &clap::Error) -> String {
         ErrorKind::InvalidSubcommand => format!("unknown command {:?} for \"virtctl\"", context(ContextKind::InvalidSubcommand)),
         ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_empty() => format!("flag needs an argument: {flag}"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let why = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-            format!("invalid argument {:?} for {flag:?} flag{why}", context(ContextKind::InvalidValue))
+            let given = context(ContextKind::InvalidValue);
+            let why = std::error::Error::source(error).map(|source| match source.to_string().as_str() {
+                "invalid digit found in string" | "cannot parse integer from empty string" => {
+                    let function = if matches!(flag, "--cpu" | "--wait-secs") { "ParseUint" } else { "ParseInt" };
+                    format!(": strconv.{function}: parsing {given:?}: invalid syntax")
+                }
+                other => format!(": {other}"),
+            });
+            format!("invalid argument {given:?} for {flag:?} flag{}", why.unwrap_or_default())
         }
         _ => {
             let text = error.render().to_string();
@@ -203,7 +210,10 @@ mod tests {
     #[rstest]
     #[case("virtctl start --nope vm", "unknown flag: --nope")]
     #[case("virtctl fly", "unknown command \"fly\" for \"virtctl\"")]
-    #[case("virtctl stop vm --grace-period=soon", "invalid argument \"soon\" for \"--grace-period\" flag: invalid digit found in string")]
+    #[case(
+        "virtctl stop vm --grace-period=soon",
+        "invalid argument \"soon\" for \"--grace-period\" flag: strconv.ParseInt: parsing \"soon\": invalid syntax"
+    )]
     #[case("virtctl start vm --namespace", "flag needs an argument: --namespace")]
     #[case("virtctl start -x vm", "unknown shorthand flag: 'x' in -x")]
     fn mistakes_are_named(#[case] line: &str, #[case] expected: &str) {

@@ -54,6 +54,18 @@ pub trait Host: Send + Sync {
     /// The operating system's.
     fn write(&self, path: &str, content: &[u8]) -> std::io::Result<()>;
 
+    /// Opens a file for reading; its length in bytes as well.
+    ///
+    /// # Errors
+    /// The operating system's.
+    async fn open(&self, path: &str) -> std::io::Result<(u64, Box<dyn AsyncRead + Send + Sync + Unpin>)>;
+
+    /// Makes a file, or empties it, for writing.
+    ///
+    /// # Errors
+    /// The operating system's.
+    async fn create(&self, path: &str) -> std::io::Result<Box<dyn AsyncWrite + Send + Unpin>>;
+
     /// Where a program is, by `$PATH` or by its own path.
     fn find_program(&self, name: &str) -> Option<String>;
 
@@ -107,6 +119,16 @@ impl Host for LocalHost {
 
     fn write(&self, path: &str, content: &[u8]) -> std::io::Result<()> {
         std::fs::write(path, content)
+    }
+
+    async fn open(&self, path: &str) -> std::io::Result<(u64, Box<dyn AsyncRead + Send + Sync + Unpin>)> {
+        let file = tokio::fs::File::open(path).await?;
+        let length = file.metadata().await?.len();
+        Ok((length, Box::new(file)))
+    }
+
+    async fn create(&self, path: &str) -> std::io::Result<Box<dyn AsyncWrite + Send + Unpin>> {
+        Ok(Box::new(tokio::fs::File::create(path).await?))
     }
 
     fn find_program(&self, name: &str) -> Option<String> {

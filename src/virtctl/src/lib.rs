@@ -8,8 +8,10 @@ pub mod cli;
 pub mod commands;
 mod connect;
 mod error;
+mod fetch;
 mod host;
 mod pipe;
+mod progress;
 mod session;
 
 pub use cli::Args;

@@ -14,6 +14,7 @@ mod guest;
 mod instancetypes;
 mod objects;
 mod storage;
+mod subresources;
 mod virtctl;
 mod vm;
 mod vmi;

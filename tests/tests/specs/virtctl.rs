@@ -2,7 +2,7 @@
 
 use crate::objects::{rows, text};
 use cucumber::gherkin::Step;
-use cucumber::{then, when};
+use cucumber::{given, then, when};
 use ferrovirt_tests::world::SpecWorld;
 
 type Done = anyhow::Result<()>;
@@ -79,6 +79,22 @@ async fn screen(world: &mut SpecWorld, name: String, width: u16, height: u16) ->
 async fn is_png(world: &mut SpecWorld, path: String) -> Done {
     let content = world.desk.file(&path).unwrap_or_default();
     anyhow::ensure!(content.starts_with(b"\x89PNG\r\n\x1a\n"), "{} bytes: {:?}", content.len(), content.get(..16));
+    Ok(())
+}
+
+#[given(expr = "the file {string} of {int} bytes on the user's computer")]
+#[when(expr = "the file {string} of {int} bytes on the user's computer")]
+async fn puts_file(world: &mut SpecWorld, path: String, bytes: usize) {
+    world.desk.put_file(&path, vec![7; bytes]);
+}
+
+#[then("virtctl prints these lines, among others:")]
+async fn prints_lines(world: &mut SpecWorld, step: &Step) -> Done {
+    let last = &world.desk.last;
+    let mut lines = last.out.lines().map(str::trim_end);
+    for wanted in text(step).lines().map(str::trim_end) {
+        anyhow::ensure!(last.code == 0 && lines.any(|line| line == wanted), "no {wanted:?} in {last:?}");
+    }
     Ok(())
 }
 

@@ -232,3 +232,10 @@ async fn ends_up(world: &mut SpecWorld, name: String, outcome: String) -> Done {
         }
     }
 }
+
+#[then(regex = r#"^the (VM|VMI) "([^"]+)" gets "([^"]*)" in ([\w./~-]+)$"#)]
+async fn gets(world: &mut SpecWorld, kind: String, name: String, value: String, path: String) -> Done {
+    let kind = if kind == "VM" { KIND } else { "VirtualMachineInstance" };
+    let pointer = format!("/{path}");
+    world.until(kind, &name, &format!("{value:?} in {path}"), PATIENCE, |object| at(object, &pointer) == value).await.map(drop)
+}

@@ -34,6 +34,7 @@ pub use self::kubevirt::{
     KubeVirtWorkloads, PlacementRefusals, validate_kubevirt_create, validate_kubevirt_delete, validate_kubevirt_update,
 };
 pub use self::migration::{default_migration, validate_migration_create, validate_migration_policy, validate_migration_update};
+pub use self::network::refused_at_creation;
 pub use self::pool::{PoolReview, validate_pool};
 pub use self::replicaset::{validate_preset, validate_replicaset};
 pub use self::snapshot::{

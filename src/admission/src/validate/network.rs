@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use api::v1::{Interface, Network, PortRange};
+use api::config::ClusterConfig;
+use api::v1::{Interface, Network, PortRange, VirtualMachineInstanceSpec};
 
 use super::dra;
 use super::spec::SpecContext;
@@ -23,6 +24,14 @@ pub(super) fn discontinued_bindings(cx: &SpecContext<'_>, causes: &mut Causes) {
             causes.invalid(format!("{field}.macvtap"), "Macvtap network binding has been discontinued since v1.3");
         }
     }
+}
+
+/// What keeps a guest with this specification from being created, as controllers check once more before they create it: clients of
+/// an older cluster may have stored what is no longer there (spec controllers §3.4).
+pub fn refused_at_creation(spec: &VirtualMachineInstanceSpec, config: &ClusterConfig) -> Causes {
+    let mut causes = Causes::default();
+    discontinued_bindings(&SpecContext { base: "spec", spec, config }, &mut causes);
+    causes
 }
 
 /// X1: gates of removed bindings that are still listed, with the binding in use.

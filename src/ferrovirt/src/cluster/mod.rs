@@ -4,7 +4,7 @@
 //! controllers → the objects of the installation, as an administrator would apply them → the kubelets start
 //! virt-api, virt-controller and virt-handler → ready when a VirtualMachine would be accepted.
 //!
-//! Guarantees: no socket unless the caller serves one; under a paused clock, with one seed, every run is the same.
+//! Guarantees: no socket unless the caller serves one or asks for it; under a paused clock, with one seed, every run is the same.
 
 mod images;
 mod launchers;
@@ -15,6 +15,7 @@ pub mod processes;
 mod requests;
 mod setup;
 mod shell;
+mod uploads;
 
 pub use launchers::{GuestError, Launchers};
 pub use requests::RequestCounts;
@@ -34,6 +35,8 @@ use simcluster::{Logs, NodeSpec, SimCluster, SimClusterHandle};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::DropGuard;
+use uploads::{Proxy, Sites};
 
 /// The namespace the components are installed in.
 pub const NAMESPACE: &str = "kubevirt";
@@ -60,6 +63,8 @@ pub struct Options {
     pub unpullable: Vec<String>,
     /// Components and launchers are processes of their own.
     pub processes: Option<ProcessOptions>,
+    /// The proxy for disk images listens on this machine, not in the network of pipes.
+    pub uploads_over_tcp: bool,
 }
 
 impl Options {
@@ -81,6 +86,7 @@ impl Options {
             guests: GuestScript::default(),
             unpullable: Vec::new(),
             processes: None,
+            uploads_over_tcp: false,
         }
     }
 }
@@ -97,6 +103,9 @@ pub enum StartError {
     /// Components cannot be processes here.
     #[error(transparent)]
     Processes(#[from] ProcessesError),
+    /// Uploads of disk images.
+    #[error("listening for uploads")]
+    Uploads(#[source] std::io::Error),
     /// It could not be put together.
     #[error("putting the API server together")]
     Build(#[from] apiserver::http::BuildError),
@@ -129,6 +138,9 @@ pub struct Cluster {
     clock: Clock,
     pki: Pki,
     now: Now,
+    net: MemoryNet,
+    /// Uploads are served as long as it is there.
+    _uploads: DropGuard,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -163,9 +175,16 @@ impl Cluster {
         }
         let net = MemoryNet::new();
         let pods: Arc<dyn Net> = if options.processes.is_some() { Arc::new(TcpNet::default()) } else { Arc::new(net.clone()) };
-        let dialer = ServiceDialer::new(pods);
+        let dialer = ServiceDialer::new(pods.clone());
         let env = Env { now: now.clone(), entropy: Entropy::from_seed(options.seed), dialer: Arc::new(dialer.clone()) };
         let pki = crate::endpoint::keys(options.data_dir.as_deref(), &now, &options.server_names)?;
+        let sites = Sites {
+            pods_are_tcp: options.processes.is_some(),
+            users: if options.uploads_over_tcp { Arc::new(TcpNet::default()) } else { Arc::new(net.clone()) },
+            users_are_tcp: options.uploads_over_tcp,
+            pods: pods.clone(),
+        };
+        let uploads = Proxy::bind(&sites).await?;
         let store = apiserver_command::store(options.data_dir.as_deref())?;
         let logs = Logs::new(now.clone());
         let server = ApiServer::builder(env.clone())
@@ -193,7 +212,7 @@ impl Cluster {
             counts: counts.clone(),
             clock: clock.clone(),
             entropy: runtime::Entropy::from_seed(options.seed.wrapping_add(1)),
-            net,
+            net: net.clone(),
             launchers: launchers.clone(),
             processes: processes.clone(),
         };
@@ -211,12 +230,15 @@ impl Cluster {
             .prober(prober)
             .logs(logs)
             .container_events(false)
-            .data_volumes(true);
+            .data_volumes(true)
+            .upload_proxy(uploads.url());
         if let Some(processes) = &processes {
             builder = builder.pod_network(processes.network()).root_certificate(&pki.ca.cert_pem);
         }
         let simulation = builder.start();
-        let cluster = Self { server, simulation, launchers, counts, processes, clock, pki, now };
+        let tokens = runtime::Entropy::from_seed(options.seed.wrapping_add(2));
+        let uploads = uploads::start(uploads, &sites, admin.clone(), &pki, &clock, tokens).await?;
+        let cluster = Self { server, simulation, launchers, counts, processes, clock, pki, now, net, _uploads: uploads };
         setup::install(&admin, &cluster.clock).await?;
         Ok(cluster)
     }
@@ -262,6 +284,11 @@ impl Cluster {
     /// The clock, as the API server takes it.
     pub fn now(&self) -> &Now {
         &self.now
+    }
+
+    /// The network of pods, where they are no processes.
+    pub fn network(&self) -> &MemoryNet {
+        &self.net
     }
 
     /// The namespace of the components.

@@ -37,13 +37,13 @@ pub async fn install(client: &Client, clock: &Clock) -> Result<(), StartError> {
         secrets: trust.secrets,
         infra_anywhere: true,
     };
-    for object in objects(&installation) {
+    for object in objects(&installation).into_iter().chain(simcluster::data_volume_roles()) {
         create(client, &object).await?;
     }
     Ok(())
 }
 
-async fn create(client: &Client, object: &Value) -> Result<(), StartError> {
+pub(super) async fn create(client: &Client, object: &Value) -> Result<(), StartError> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
     let root = if api_version.contains('/') { "apis" } else { "api" };
@@ -71,7 +71,9 @@ async fn create(client: &Client, object: &Value) -> Result<(), StartError> {
 /// The plural of a kind of the installation.
 fn plural(kind: &str) -> String {
     let lower = kind.to_lowercase();
-    if lower.ends_with("class") {
+    if lower == "endpoints" {
+        lower
+    } else if lower.ends_with("class") {
         format!("{lower}es")
     } else {
         lower.strip_suffix('y').map_or_else(|| format!("{lower}s"), |stem| format!("{stem}ies"))

@@ -9,8 +9,8 @@ use tonic::transport::Channel;
 use super::{agree, dial, failed};
 use crate::cmd::cmd_client::CmdClient;
 use crate::cmd::{
-    EmptyRequest, ExecRequest, FreezeRequest, GuestPingRequest, MemoryDumpRequest, MigrationRequest, Response, VirtualMachineOptions, Vmi,
-    VmiRequest,
+    EmptyRequest, ExecRequest, FreezeRequest, GuestPingRequest, InjectLaunchSecretRequest, MemoryDumpRequest, MigrationRequest, Response,
+    VirtualMachineOptions, Vmi, VmiRequest,
 };
 use crate::cmd_info::CmdInfoRequest;
 use crate::cmd_info::cmd_info_client::CmdInfoClient;
@@ -195,5 +195,22 @@ impl Launcher for Remote {
         let answer = call!(self.get_screenshot(request(vmi, None)));
         done(answer.response)?;
         Ok(Picture { mime: answer.mime, data: answer.data })
+    }
+
+    async fn get_sev_info(&self) -> Result<String> {
+        let answer = call!(self.get_sev_info(EmptyRequest {}));
+        done(answer.response)?;
+        Ok(String::from_utf8_lossy(&answer.sev_info).into_owned())
+    }
+
+    async fn get_launch_measurement(&self, vmi: &[u8]) -> Result<String> {
+        let answer = call!(self.get_launch_measurement(request(vmi, None)));
+        done(answer.response)?;
+        Ok(String::from_utf8_lossy(&answer.launch_measurement).into_owned())
+    }
+
+    async fn inject_launch_secret(&self, vmi: &[u8], options: &[u8]) -> Result<()> {
+        let vmi = Some(Vmi { vmi_json: vmi.to_vec() });
+        done(Some(call!(self.inject_launch_secret(InjectLaunchSecretRequest { vmi, options: options.to_vec() }))))
     }
 }

@@ -11,8 +11,9 @@ use super::{ServeError, VERSIONS, listen};
 use crate::cmd::cmd_server::{Cmd, CmdServer};
 use crate::cmd::{
     DirtyRateStatsResponse, DomainResponse, DomainStatsResponse, EmptyRequest, ExecRequest, ExecResponse, FreezeRequest,
-    GuestFilesystemsResponse, GuestInfoResponse, GuestPingRequest, GuestPingResponse, GuestUserListResponse, MemoryDumpRequest,
-    MigrationRequest, QemuVersionResponse, Response, ScreenshotResponse, Vmi, VmiRequest,
+    GuestFilesystemsResponse, GuestInfoResponse, GuestPingRequest, GuestPingResponse, GuestUserListResponse, InjectLaunchSecretRequest,
+    LaunchMeasurementResponse, MemoryDumpRequest, MigrationRequest, QemuVersionResponse, Response, ScreenshotResponse, SevInfoResponse,
+    Vmi, VmiRequest,
 };
 use crate::cmd_info::cmd_info_server::{CmdInfo, CmdInfoServer};
 use crate::cmd_info::{CmdInfoRequest, CmdInfoResponse};
@@ -162,5 +163,20 @@ serve! {
     async fn get_screenshot(&self, request: Request<VmiRequest>) -> Reply<ScreenshotResponse> {
         let (response, picture) = split(self.launcher.get_screenshot(&json(request.into_inner().vmi)).await)?;
         Ok(Answer::new(ScreenshotResponse { response, mime: picture.mime, data: picture.data }))
+    }
+
+    async fn get_sev_info(&self, _: Request<EmptyRequest>) -> Reply<SevInfoResponse> {
+        let (response, info) = split(self.launcher.get_sev_info().await)?;
+        Ok(Answer::new(SevInfoResponse { response, sev_info: info.into_bytes() }))
+    }
+
+    async fn get_launch_measurement(&self, request: Request<VmiRequest>) -> Reply<LaunchMeasurementResponse> {
+        let (response, measured) = split(self.launcher.get_launch_measurement(&json(request.into_inner().vmi)).await)?;
+        Ok(Answer::new(LaunchMeasurementResponse { response, launch_measurement: measured.into_bytes() }))
+    }
+
+    async fn inject_launch_secret(&self, request: Request<InjectLaunchSecretRequest>) -> Reply<Response> {
+        let InjectLaunchSecretRequest { vmi, options } = request.into_inner();
+        plain(self.launcher.inject_launch_secret(&json(vmi), &options).await)
     }
 }

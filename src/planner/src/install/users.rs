@@ -96,6 +96,11 @@ pub(super) fn objects() -> Vec<Value> {
     default["metadata"]["labels"]["kubernetes.io/bootstrapping"] = json!("rbac-defaults");
     let mut operator = role("kubevirt.io:operator", Some("admin"), &[("kubevirt.io", "kubevirts", "gdcuplwD")]);
     operator["metadata"]["labels"]["operator.kubevirt.io"] = json!("");
+    // Ours: whoever may look at instances may ask for the state of their domains, as `virtctl why` does.
+    let mut why = role("ferrovirt.io:why", Some("view"), &[(SUB, "virtualmachineinstances/domainstate", "g")]);
+    for target in ["admin", "edit"] {
+        why["metadata"]["labels"][format!("rbac.authorization.k8s.io/aggregate-to-{target}")] = json!("true");
+    }
     vec![
         default,
         role("kubevirt.io:admin", Some("admin"), &admin()),
@@ -112,6 +117,7 @@ pub(super) fn objects() -> Vec<Value> {
             &[("instancetype.kubevirt.io", "virtualmachineclusterinstancetypes, virtualmachineclusterpreferences", "glw")],
         ),
         operator,
+        why,
         everybody("kubevirt.io:default"),
         everybody("instancetype.kubevirt.io:view"),
     ]

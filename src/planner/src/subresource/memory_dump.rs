@@ -1,12 +1,18 @@
 //! `memorydump` and `removememorydump` of a VirtualMachine (spec/api.md §3.4).
 
 use super::{Effect, Refusal, guarded, phase};
-use api::quantity;
+use api::config::ClusterConfig;
+use api::quantity::{self, Amount};
 use api::v1::{VirtualMachine, VirtualMachineInstance, VirtualMachineMemoryDumpRequest};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::{Value, json};
 
 const VM: &str = "virtualmachine";
+const CLAIM: &str = "persistentvolumeclaim";
+/// Bytes of a MiB.
+const MIB: f64 = 1_048_576.0;
+/// The share of a claim that its file system takes where no configuration says so.
+pub const USUAL_OVERHEAD: f64 = 0.055;
 /// What a dump needs beside the guest's memory, in bytes.
 const EXTRA: i64 = 100 << 20;
 const REQUEST: &str = "/status/memoryDumpRequest";
@@ -18,8 +24,9 @@ fn current(vm: &VirtualMachine) -> Option<&VirtualMachineMemoryDumpRequest> {
 /// The claim that a request is about: the one it names, else the one already associated.
 ///
 /// # Errors
-/// 400 when neither is there, 409 when another one is associated.
-pub fn claim_of(vm: &VirtualMachine, named: &str) -> Result<String, Refusal> {
+/// 400 when neither is there or no gate allows plugging, 409 when another one is associated.
+pub fn claim_of(vm: &VirtualMachine, named: &str, config: &ClusterConfig) -> Result<String, Refusal> {
+    super::volumes::pluggable(config)?;
     let name = vm.metadata.name.as_deref().unwrap_or_default();
     match (named, current(vm).map(|request| request.claim_name.as_str())) {
         ("", None | Some("")) => Err(Refusal::bad_request("Memory dump requires claim name to be set")),
@@ -33,37 +40,48 @@ pub fn claim_of(vm: &VirtualMachine, named: &str) -> Result<String, Refusal> {
     }
 }
 
-/// Asks for a dump of the guest's memory to a claim.
+/// Asks for a dump of the guest's memory to a claim, which is nothing where there is none of that name. `overhead` is the share of
+/// a claim that its file system takes.
 ///
 /// # Errors
-/// 409 in a state where no dump can be taken, or for a claim it does not fit in.
-pub fn memory_dump(vm: &VirtualMachine, vmi: &VirtualMachineInstance, claim: &PersistentVolumeClaim) -> Result<Effect, Refusal> {
+/// 400 where no gate allows plugging, 404 without the claim, 409 in a state where no dump can be taken or for a claim that it does not
+/// fit in.
+pub fn memory_dump(
+    vm: &VirtualMachine,
+    vmi: &VirtualMachineInstance,
+    claim_name: &str,
+    claim: Option<&PersistentVolumeClaim>,
+    overhead: f64,
+) -> Result<Effect, Refusal> {
     let name = vm.metadata.name.as_deref().unwrap_or_default();
-    let conflict = |why: String| Err(Refusal::conflict(VM, name, why));
-    let claim_name = claim.metadata.name.as_deref().unwrap_or_default();
     if phase(vmi) != "Running" {
-        return conflict("VMI is not running".to_owned());
+        return Err(Refusal::conflict("virtualmachineinstance", name, "VMI is not running"));
     }
+    let claim = claim.ok_or_else(|| Refusal::not_found(CLAIM, claim_name))?;
+    let unfit = |why: String| Err(Refusal::conflict(CLAIM, claim_name, why));
     let spec = claim.spec.clone().unwrap_or_default();
     if spec.volume_mode.as_deref() == Some("Block") {
-        return conflict("pvc should be filesystem pvc".to_owned());
+        return unfit("pvc should be filesystem pvc".to_owned());
     }
     let modes = spec.access_modes.unwrap_or_default();
     if modes == ["ReadOnlyMany"] {
-        return conflict("pvc access mode can't be read only".to_owned());
+        return unfit("pvc access mode can't be read only".to_owned());
     }
     let has = spec.resources.and_then(|resources| resources.requests).and_then(|mut requests| requests.remove("storage"));
-    let has = has.and_then(|size| quantity::parse(&size.0)).map(quantity::Amount::value).unwrap_or_default();
-    let needs = guest_memory(vmi).saturating_add(EXTRA);
+    let has = has.and_then(|size| quantity::parse(&size.0)).unwrap_or_default();
+    // Kilobytes, rounded up: upstream compares what it shows.
+    let has = Amount::whole(has.value().div_euclid(1000).saturating_add(i64::from(has.value() % 1000 != 0)).saturating_mul(1000));
+    let needs = needed(vmi, overhead);
     if has < needs {
-        return conflict(format!("pvc size [{has}] should be bigger then [{needs}]"));
+        return unfit(format!("pvc size [{has}] should be bigger then [{needs}]"));
     }
     if let Some(request) = current(vm) {
-        if request.remove == Some(true) {
-            return conflict(format!("can't dump memory for pvc [{claim_name}] a remove memory dump request is in progress"));
+        let busy = |why: String| Err(Refusal::conflict(VM, name, why));
+        if request.phase == "Dissociating" {
+            return busy(format!("can't dump memory for pvc [{claim_name}] a remove memory dump request is in progress"));
         }
         if !matches!(request.phase.as_str(), "Completed" | "Failed") {
-            return conflict(format!("memory dump request for pvc [{claim_name}] already in progress"));
+            return busy(format!("memory dump request for pvc [{claim_name}] already in progress"));
         }
     }
     Ok(patch(vm, &json!({"claimName": claim_name, "phase": "Associating"})))
@@ -94,12 +112,15 @@ fn patch(vm: &VirtualMachine, new: &Value) -> Effect {
     Effect::PatchVmStatus(operations)
 }
 
-/// Bytes of memory the guest has.
-fn guest_memory(vmi: &VirtualMachineInstance) -> i64 {
+/// What a claim for the guest's memory has to have, in whole MiB.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "upstream's arithmetic; sizes are below 2^53")]
+fn needed(vmi: &VirtualMachineInstance, overhead: f64) -> Amount {
     let domain = &vmi.spec.domain;
-    let guest = domain.memory.as_ref().and_then(|memory| memory.guest.as_ref());
+    // What clients that make claims go by, too.
     let requested = domain.resources.as_ref().and_then(|resources| resources.requests.get("memory"));
-    guest.or(requested).and_then(|amount| quantity::parse(&amount.0)).map(quantity::Amount::value).unwrap_or_default()
+    let memory = requested.and_then(|amount| quantity::parse(&amount.0)).unwrap_or_default();
+    let bytes = (1.0 + overhead) * (memory.value().saturating_add(EXTRA)) as f64;
+    memory.with_value(((bytes / MIB).ceil().max(1.0) * MIB) as i64)
 }
 
 #[cfg(test)]
@@ -116,7 +137,7 @@ mod tests {
     }
 
     fn vmi(phase: &str) -> VirtualMachineInstance {
-        let spec = json!({"domain": {"devices": {}, "memory": {"guest": "128Mi"}}});
+        let spec = json!({"domain": {"devices": {}, "resources": {"requests": {"memory": "128Mi"}}}});
         serde_json::from_value(json!({"metadata": {"name": "vm"}, "spec": spec, "status": {"phase": phase}})).unwrap()
     }
 
@@ -133,10 +154,10 @@ mod tests {
     #[case(json!({"claimName": "dump", "phase": "Completed"}), "Running", claim("1Gi", "Filesystem"), None)]
     #[case(json!(null), "Scheduled", claim("1Gi", "Filesystem"), Some("VMI is not running"))]
     #[case(json!(null), "Running", claim("1Gi", "Block"), Some("pvc should be filesystem pvc"))]
-    #[case(json!(null), "Running", claim("128Mi", "Filesystem"), Some("pvc size [134217728] should be bigger then [239075328]"))]
+    #[case(json!(null), "Running", claim("128Mi", "Filesystem"), Some("pvc size [134218k] should be bigger then [241Mi]"))]
     #[case(json!({"claimName": "dump", "phase": "InProgress"}), "Running", claim("1Gi", "Filesystem"), Some("memory dump request for pvc [dump] already in progress"))]
     fn dumps(#[case] request: Value, #[case] phase: &str, #[case] claim: PersistentVolumeClaim, #[case] refused: Option<&str>) {
-        match (memory_dump(&vm(&request), &vmi(phase), &claim), refused) {
+        match (memory_dump(&vm(&request), &vmi(phase), "dump", Some(&claim), USUAL_OVERHEAD), refused) {
             (Ok(Effect::PatchVmStatus(patch)), None) => {
                 assert_eq!(patch[1]["value"], json!({"claimName": "dump", "phase": "Associating"}));
                 assert_eq!(patch[0]["value"].is_null(), request.is_null());
@@ -148,12 +169,15 @@ mod tests {
 
     #[test]
     fn a_claim_is_named_or_associated_and_removed_once() {
+        let config = ClusterConfig::from_kubevirt(None);
         let none = vm(&Value::Null);
-        assert_eq!(claim_of(&none, "").unwrap_err().message, "Memory dump requires claim name to be set");
+        let missing = memory_dump(&none, &vmi("Running"), "dump", None, USUAL_OVERHEAD).unwrap_err();
+        assert_eq!((missing.code, missing.message.as_str()), (404, "persistentvolumeclaim.kubevirt.io \"dump\" not found"));
+        assert_eq!(claim_of(&none, "", &config).unwrap_err().message, "Memory dump requires claim name to be set");
         assert!(remove_memory_dump(&none).unwrap_err().message.ends_with("no association found"));
         let dumped = vm(&json!({"claimName": "dump", "phase": "Completed"}));
-        assert_eq!(claim_of(&dumped, "").unwrap(), "dump");
-        assert_eq!(claim_of(&dumped, "other").unwrap_err().code, 409);
+        assert_eq!(claim_of(&dumped, "", &config).unwrap(), "dump");
+        assert_eq!(claim_of(&dumped, "other", &config).unwrap_err().code, 409);
         assert!(remove_memory_dump(&dumped).is_ok());
         let removing = vm(&json!({"claimName": "dump", "phase": "Dissociating", "remove": true}));
         assert!(remove_memory_dump(&removing).unwrap_err().message.ends_with("already exists"));

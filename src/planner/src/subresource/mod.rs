@@ -3,6 +3,7 @@
 //! Flow: virt-api reads the objects, asks here, and carries the [`Effect`]s out in order. Guarantees: pure; a refusal has
 //! no effect; every patch tests what it replaces, so a concurrent change surfaces as a conflict instead of being lost.
 
+mod graph;
 mod guards;
 mod memory_dump;
 mod moves;
@@ -11,12 +12,13 @@ mod vm;
 mod vmi;
 mod volumes;
 
-pub use guards::{backup, object_graph, sev};
-pub use memory_dump::{claim_of, memory_dump, remove_memory_dump};
-pub use moves::{cancel_evacuation, migrate};
+pub use graph::{ObjectGraphNode, ObjectGraphOptions, Reference, Surroundings, of_vm, of_vmi};
+pub use guards::{backup, object_graph, redefine_checkpoint, sev, sev_enabled, sev_session, sev_session_is_complete};
+pub use memory_dump::{USUAL_OVERHEAD, claim_of, memory_dump, remove_memory_dump};
+pub use moves::{cancel_evacuation, left_node, migrate, not_draining};
 pub use streams::{Forwarded, port_forward, stream, usb_redirection, vsock};
-pub use vm::{restart, start, stop};
-pub use vmi::{NodeVerb, node_verb};
+pub use vm::{restart, restore_grace_period, start, stop};
+pub use vmi::{NodeVerb, explained, node_verb};
 pub use volumes::{VolumeChange, change_vm_volumes, change_vmi_volumes};
 
 use api::v1::VirtualMachineInstance;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::v1::{VirtualMachineInstance, VirtualMachineInstanceMigration};
+use k8s_openapi::api::core::v1::Node;
 use serde_json::json;
 
 use super::{Effect, Refusal, phase};
@@ -26,6 +27,26 @@ pub fn migrate(
     migration.spec.vmi_name = Some(name.to_owned());
     migration.spec.added_node_selector = node_selector;
     Ok(migration)
+}
+
+/// The node an instance is to leave, or is on.
+pub fn left_node(vmi: &VirtualMachineInstance) -> &str {
+    let status = vmi.status.as_ref();
+    let marked = status.and_then(|status| status.evacuation_node_name.as_deref()).filter(|node| !node.is_empty());
+    marked.or_else(|| status.and_then(|status| status.node_name.as_deref())).unwrap_or_default()
+}
+
+/// Whether the node is not being drained, by the taint with this key.
+///
+/// # Errors
+/// 400 where it is: the mark would come back.
+pub fn not_draining(node: &Node, key: &str) -> Result<(), Refusal> {
+    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    if taints.into_iter().any(|taint| taint.key == key && taint.effect == "NoSchedule") {
+        let name = node.metadata.name.as_deref().unwrap_or_default();
+        return Err(Refusal::bad_request(format!("Node {name:?} has NodeDrainTaintKey {:?}", format!("{key}:NoSchedule"))));
+    }
+    Ok(())
 }
 
 /// Takes an instance's mark for evacuation away; nothing where there is none.
@@ -57,5 +78,18 @@ mod tests {
         assert_eq!(cancel_evacuation(&vmi(&json!({})), "n1"), None);
         let Some(Effect::PatchVmi(patch)) = cancel_evacuation(&vmi(&json!({"evacuationNodeName": "n1"})), "n1") else { panic!("no patch") };
         assert_eq!(patch[0]["value"], "n1");
+    }
+
+    #[test]
+    fn a_node_that_is_drained_is_left_all_the_same() {
+        assert_eq!(left_node(&vmi(&json!({"nodeName": "n1"}))), "n1");
+        assert_eq!(left_node(&vmi(&json!({"nodeName": "n1", "evacuationNodeName": "n0"}))), "n0");
+        let node = |effect: &str| -> Node {
+            let taint = json!({"key": "kubevirt.io/drain", "effect": effect});
+            serde_json::from_value(json!({"metadata": {"name": "n1"}, "spec": {"taints": [taint]}})).unwrap()
+        };
+        assert!(not_draining(&node("NoExecute"), "kubevirt.io/drain").is_ok());
+        let refusal = not_draining(&node("NoSchedule"), "kubevirt.io/drain").unwrap_err();
+        assert_eq!(refusal.message, r#"Node "n1" has NodeDrainTaintKey "kubevirt.io/drain:NoSchedule""#);
     }
 }

@@ -1,7 +1,6 @@
 //! Whether a stream of a VirtualMachineInstance can be opened (spec/api.md §4).
 
 use super::{Refusal, phase};
-use api::config::ClusterConfig;
 use api::v1::VirtualMachineInstance;
 
 const VMI: &str = "virtualmachineinstance";
@@ -43,20 +42,15 @@ pub fn usb_redirection(vmi: &VirtualMachineInstance) -> Result<(), Refusal> {
     running(vmi)
 }
 
-/// Whether a VSOCK port of the guest can be reached; `port` is the request's.
+/// Whether a VSOCK port of the guest can be reached; virt-handler reads which one.
 ///
 /// # Errors
-/// 400 without the device, the feature or a port.
-pub fn vsock(vmi: &VirtualMachineInstance, port: Option<&str>, config: &ClusterConfig) -> Result<u32, Refusal> {
-    if !config.gate("VSOCK") {
-        return Err(Refusal::bad_request("VSOCK feature gate not enabled"));
-    }
+/// 400 without the device, or where no node has the guest.
+pub fn vsock(vmi: &VirtualMachineInstance) -> Result<(), Refusal> {
     if vmi.spec.domain.devices.autoattach_vsock != Some(true) {
         return Err(Refusal::bad_request("VSOCK is not attached."));
     }
-    running(vmi)?;
-    let port = port.filter(|port| !port.is_empty()).ok_or_else(|| Refusal::bad_request("target port is required but not provided"))?;
-    port.parse().map_err(|_| Refusal::bad_request(format!("target port {port:?} is not a number")))
+    super::vmi::on_a_node(vmi)
 }
 
 /// Protocols that are forwarded.
@@ -131,7 +125,9 @@ mod tests {
         assert_eq!(usb_redirection(&vmi(&json!({"clientPassthrough": {}}), &json!({"phase": "Scheduled"}))).unwrap_err().code, 400);
         assert!(usb_redirection(&vmi(&json!({"clientPassthrough": {}}), &up)).is_ok());
         assert_eq!(port_forward(&vmi(&json!({}), &up), &["22".to_owned()]).unwrap_err().message, "no network interfaces are present");
-        let off = ClusterConfig::from_kubevirt(None);
-        assert_eq!(vsock(&vmi(&json!({"autoattachVSOCK": true}), &up), Some("1"), &off).unwrap_err().code, 400);
+        assert_eq!(vsock(&vmi(&json!({}), &up)).unwrap_err().message, "VSOCK is not attached.");
+        let attached = json!({"autoattachVSOCK": true});
+        assert!(vsock(&vmi(&attached, &json!({"phase": "Pending"}))).unwrap_err().message.contains("phase is Pending"));
+        assert!(vsock(&vmi(&attached, &up)).is_ok());
     }
 }

@@ -55,14 +55,14 @@ pub fn start(vm: &VirtualMachine, vmi: Option<&VirtualMachineInstance>, paused: 
     }
     let over = vmi.filter(|vmi| is_final(vmi));
     match strategy(vm) {
-        "Halted" if paused => requests(vm, &[json!({"action": "Start", "data": {"paused": "true"}})], false),
+        "Halted" if paused => requests(vm, &[json!({"action": "Start", "data": {"paused": "true"}})]),
         "Halted" => Ok(vec![Effect::PatchVm(run(vm, "Always", true))]),
         "RerunOnFailure" if over.is_some_and(|vmi| phase(vmi) == "Failed") => {
             Err(conflict(vm, "RerunOnFailure does not support starting VM from failed state"))
         }
         "Manual" | "RerunOnFailure" => match over {
-            Some(vmi) => requests(vm, &[stop_request(vmi), start_request()], false),
-            None => requests(vm, &[start_request()], false),
+            Some(vmi) => requests(vm, &[stop_request(vmi), start_request()]),
+            None => requests(vm, &[start_request()]),
         },
         strategy @ ("Always" | "Once") => Err(conflict(vm, format!("{strategy} does not support manual start requests"))),
         _ => Ok(Vec::new()),
@@ -86,13 +86,19 @@ pub fn stop(vm: &VirtualMachine, vmi: Option<&VirtualMachineInstance>, grace: Op
             if grace.is_none_or(|seconds| current.is_some_and(|current| seconds >= current)) {
                 return Err(conflict(vm, "Halted only supports manual stop requests with a shorter graceperiod"));
             }
-            effects.extend(requests(vm, &[stop_request(vmi)], false)?);
+            effects.extend(requests(vm, &[stop_request(vmi)])?);
         }
-        ("Manual" | "RerunOnFailure", Some(vmi)) => effects.extend(requests(vm, &[stop_request(vmi)], true)?),
+        ("Manual" | "RerunOnFailure", Some(vmi)) => effects.extend(requests(vm, &[stop_request(vmi)])?),
         ("Always" | "Once", _) => effects.push(Effect::PatchVm(run(vm, "Halted", false))),
         _ => {}
     }
     Ok(effects)
+}
+
+/// Gives a VMI its grace period back whose forced restart failed after [`restart`]'s first effect.
+pub fn restore_grace_period(vmi: &VirtualMachineInstance) -> Effect {
+    let path = "/spec/terminationGracePeriodSeconds";
+    Effect::PatchVmi(guarded(path, &json!(1), &json!(vmi.spec.termination_grace_period_seconds.unwrap_or_default())))
 }
 
 /// Makes the VM stop and start again; grace period 0 kills the guest.
@@ -110,7 +116,7 @@ pub fn restart(vm: &VirtualMachine, vmi: Option<&VirtualMachineInstance>, grace:
     }
     let strategy = strategy(vm);
     if matches!(strategy, "Halted" | "Once") {
-        return Err(conflict(vm, format!("RunStrategy {strategy} does not support manual restart requests")));
+        return Err(conflict(vm, format!("RunStategy {strategy} does not support manual restart requests")));
     }
     let Some(vmi) = vmi else {
         return Err(conflict(vm, "VM is not running: Halted"));
@@ -120,7 +126,7 @@ pub fn restart(vm: &VirtualMachine, vmi: Option<&VirtualMachineInstance>, grace:
         let current = json!(vmi.spec.termination_grace_period_seconds);
         effects.push(Effect::PatchVmi(guarded("/spec/terminationGracePeriodSeconds", &current, &json!(1))));
     }
-    effects.extend(requests(vm, &[stop_request(vmi), start_request()], false)?);
+    effects.extend(requests(vm, &[stop_request(vmi), start_request()])?);
     Ok(effects)
 }
 
@@ -132,15 +138,15 @@ fn run(vm: &VirtualMachine, strategy: &str, running: bool) -> Vec<Value> {
     }
 }
 
-/// Puts requests into the VM's status (spec/api.md §3.1.1, rule 4): a list that is empty or a single Stop gives way, another
-/// one means that something is under way; `replace` overrides whatever is there.
-fn requests(vm: &VirtualMachine, wanted: &[Value], replace: bool) -> Result<Vec<Effect>, Refusal> {
+/// Puts requests into the VM's status (spec/api.md §3.1.1, rule 4): an empty list gives way, and every list to a single Stop; another
+/// one means that something is under way.
+fn requests(vm: &VirtualMachine, wanted: &[Value]) -> Result<Vec<Effect>, Refusal> {
     let Some(status) = &vm.status else {
         return Ok(vec![Effect::PatchVmStatus(guarded("/status", &Value::Null, &json!({"stateChangeRequests": wanted})))]);
     };
     let old = &status.state_change_requests;
-    let single_stop = matches!(old.as_slice(), [only] if only.action == "Stop");
-    if !(old.is_empty() || single_stop || replace) {
+    let single_stop = matches!(wanted, [only] if only["action"] == "Stop");
+    if !(old.is_empty() || single_stop) {
         return Err(Refusal::internal("unable to complete request: stop/start already underway"));
     }
     let before = if old.is_empty() { Value::Null } else { json!(old) };
@@ -200,6 +206,9 @@ mod tests {
         let busy = vm("Manual", json!({"stateChangeRequests": [{"action": "Start"}]}));
         assert_eq!(start(&busy, None, false).unwrap_err().code, 500);
         assert!(stop(&busy, Some(&vmi("Running")), None).is_ok());
+        let stopping = vm("Manual", json!({"stateChangeRequests": [{"action": "Stop", "uid": "u"}]}));
+        assert_eq!(restart(&stopping, Some(&vmi("Running")), None).unwrap_err().code, 500);
+        assert!(stop(&stopping, Some(&vmi("Running")), None).is_ok());
     }
 
     #[test]
@@ -211,5 +220,7 @@ mod tests {
         assert_eq!(status[2], json!({"op": "remove", "path": "/status/startFailure"}));
         assert_eq!(restart(&vm, None, None).unwrap_err().code, 409);
         assert_eq!(restart(&vm, None, Some(5)).unwrap_err().code, 400);
+        let Effect::PatchVmi(undo) = restore_grace_period(&vmi("Running")) else { panic!("no patch of the VMI") };
+        assert_eq!((&undo[0]["value"], undo[1]["op"].as_str()), (&json!(1), Some("replace")));
     }
 }

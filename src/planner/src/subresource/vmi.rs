@@ -28,6 +28,14 @@ pub enum NodeVerb {
     FilesystemList,
     /// A picture of the screen.
     Screenshot,
+    /// The certificates of an encrypted guest's platform.
+    SevCertChain,
+    /// What an encrypted guest's start measured.
+    SevMeasurement,
+    /// Put a secret into an encrypted guest.
+    SevSecret,
+    /// What the launcher says of the domain (ours: what `virtctl why` asks).
+    DomainState,
 }
 
 impl NodeVerb {
@@ -44,6 +52,10 @@ impl NodeVerb {
             "userlist" => Self::UserList,
             "filesystemlist" => Self::FilesystemList,
             "vnc/screenshot" => Self::Screenshot,
+            "sev/fetchcertchain" => Self::SevCertChain,
+            "sev/querylaunchmeasurement" => Self::SevMeasurement,
+            "sev/injectlaunchsecret" => Self::SevSecret,
+            "domainstate" => Self::DomainState,
             _ => return None,
         })
     }
@@ -61,12 +73,25 @@ impl NodeVerb {
             Self::UserList => "userlist",
             Self::FilesystemList => "filesystemlist",
             Self::Screenshot => "vnc/screenshot",
+            Self::SevCertChain => "sev/fetchcertchain",
+            Self::SevMeasurement => "sev/querylaunchmeasurement",
+            Self::SevSecret => "sev/injectlaunchsecret",
+            Self::DomainState => "domainstate",
         }
     }
 
     /// Whether it is read (GET) rather than done (PUT).
     pub fn reads(self) -> bool {
-        matches!(self, Self::GuestOsInfo | Self::UserList | Self::FilesystemList | Self::Screenshot)
+        match self {
+            Self::GuestOsInfo
+            | Self::UserList
+            | Self::FilesystemList
+            | Self::Screenshot
+            | Self::SevCertChain
+            | Self::SevMeasurement
+            | Self::DomainState => true,
+            Self::Pause | Self::Unpause | Self::Freeze | Self::Unfreeze | Self::Reset | Self::SoftReboot | Self::SevSecret => false,
+        }
     }
 }
 
@@ -75,7 +100,7 @@ fn condition(vmi: &VirtualMachineInstance, kind: &str) -> bool {
     conditions.into_iter().any(|condition| condition.r#type == kind && condition.status == "True")
 }
 
-/// What a request of that verb does.
+/// What a request of that verb does; those of encrypted guests have [`super::sev`] asked before.
 ///
 /// # Errors
 /// 409 in the state the verb cannot work in, 403 where a pause would make a liveness probe kill the guest, 400 when no node
@@ -93,7 +118,6 @@ pub fn node_verb(vmi: &VirtualMachineInstance, verb: NodeVerb) -> Result<Vec<Eff
         | NodeVerb::GuestOsInfo
         | NodeVerb::UserList
         | NodeVerb::FilesystemList
-        | NodeVerb::Screenshot
             if !running =>
         {
             return conflict("VMI is not running");
@@ -110,13 +134,25 @@ pub fn node_verb(vmi: &VirtualMachineInstance, verb: NodeVerb) -> Result<Vec<Eff
         NodeVerb::Screenshot if vmi.spec.domain.devices.autoattach_graphics_device == Some(false) => {
             return Err(Refusal::bad_request("No graphics devices are present."));
         }
+        NodeVerb::Screenshot if !running => return Err(Refusal::bad_request("VMI is not running")),
         NodeVerb::GuestOsInfo | NodeVerb::UserList | NodeVerb::FilesystemList if !condition(vmi, "AgentConnected") => {
             return conflict("VMI does not have guest agent connected");
         }
         _ => {}
     }
-    on_a_node(vmi)?;
+    on_a_node(vmi).map_err(|refusal| explained(vmi, verb, refusal))?;
     Ok(vec![Effect::CallNode(verb)])
+}
+
+/// A failed reset of a guest that does not run says so (spec/api.md §3.2).
+pub fn explained(vmi: &VirtualMachineInstance, verb: NodeVerb, mut refusal: Refusal) -> Refusal {
+    let phase = phase(vmi);
+    if verb == NodeVerb::Reset && phase != "Running" {
+        let said = "Internal error occurred: ";
+        let (prefix, why) = refusal.message.strip_prefix(said).map_or(("", refusal.message.as_str()), |why| (said, why));
+        refusal.message = format!("{prefix}Failed to reset non-running VMI with phase {phase}: {why}");
+    }
+    refusal
 }
 
 /// Whether the guest can be asked over ACPI; absent means yes.
@@ -126,7 +162,7 @@ fn acpi(vmi: &VirtualMachineInstance) -> bool {
 }
 
 /// Whether a node has the VMI, so that virt-handler can be asked (spec/api.md §2.3).
-fn on_a_node(vmi: &VirtualMachineInstance) -> Result<(), Refusal> {
+pub(super) fn on_a_node(vmi: &VirtualMachineInstance) -> Result<(), Refusal> {
     match phase(vmi) {
         "Running" | "Scheduled" => Ok(()),
         phase => Err(Refusal::bad_request(format!(
@@ -158,7 +194,8 @@ mod tests {
     #[case(NodeVerb::SoftReboot, "Running", &["Paused"], Some("VMI is paused"))]
     #[case(NodeVerb::SoftReboot, "Running", &[], None)]
     #[case(NodeVerb::UserList, "Running", &[], Some("VMI does not have guest agent connected"))]
-    #[case(NodeVerb::Reset, "Pending", &[], Some("phase is Pending instead of Running or Scheduled"))]
+    #[case(NodeVerb::Reset, "Pending", &[], Some("Failed to reset non-running VMI with phase Pending: Unable to connect to VirtualMachineInstance because phase is Pending instead of Running or Scheduled"))]
+    #[case(NodeVerb::Screenshot, "Scheduled", &[], Some("VMI is not running"))]
     fn verbs_have_their_states(#[case] verb: NodeVerb, #[case] phase: &str, #[case] conditions: &[&str], #[case] refused: Option<&str>) {
         match (node_verb(&vmi(phase, conditions), verb), refused) {
             (Ok(effects), None) => assert_eq!(effects, [Effect::CallNode(verb)]),

@@ -16,6 +16,14 @@ use super::{Effect, Refusal, guarded, phase};
 const VM: &str = "virtualmachine";
 const VMI: &str = "virtualmachineinstance";
 
+/// Whether volumes may be plugged at all.
+pub(super) fn pluggable(config: &ClusterConfig) -> Result<(), Refusal> {
+    if config.gate("DeclarativeHotplugVolumes") || config.gate("HotplugVolumes") {
+        return Ok(());
+    }
+    Err(Refusal::bad_request("Enable DeclarativeHotplugVolumes or HotplugVolumes feature gate to use this API."))
+}
+
 /// A request to change volumes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VolumeChange {
@@ -31,9 +39,7 @@ impl VolumeChange {
     /// # Errors
     /// 400 with what is missing, or when no gate allows plugging.
     pub fn accept(mut self, config: &ClusterConfig) -> Result<Self, Refusal> {
-        if !config.gate("DeclarativeHotplugVolumes") && !config.gate("HotplugVolumes") {
-            return Err(Refusal::bad_request("Enable DeclarativeHotplugVolumes or HotplugVolumes feature gate to use this API."));
-        }
+        pluggable(config)?;
         match &mut self {
             Self::Add(add) => {
                 if add.name.is_empty() {
@@ -140,12 +146,12 @@ pub fn change_vmi_volumes(
     config: &ClusterConfig,
 ) -> Result<Effect, Refusal> {
     let name = vmi.metadata.name.as_deref().unwrap_or_default();
-    if phase(vmi) != "Running" {
-        return Err(Refusal::conflict(VMI, name, "VMI is not running"));
-    }
     if owned && !config.gate("HotplugVolumes") {
         let namespace = vmi.metadata.namespace.as_deref().unwrap_or_default();
         return Err(Refusal::bad_request(format!("VMI {namespace}/{name} is owned by a VM")));
+    }
+    if phase(vmi) != "Running" {
+        return Err(Refusal::conflict(VMI, name, "VMI is not running"));
     }
     let mut spec = vmi.spec.clone();
     change.apply(&mut spec).map_err(|why| Refusal::conflict(VMI, name, why))?;

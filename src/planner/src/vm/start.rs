@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::requests::Request;
 use super::{Observed, RunStrategy, instancetypes, memory_dump, revision, template_spec};
+use crate::creation::failed_validation;
 use crate::metadata;
 use crate::plan::{Action, ObjectRef, OnFailure, PlanError, Tolerate, kinds};
 
@@ -103,6 +104,9 @@ fn instance(observed: &Observed<'_>, vm: &VirtualMachine, strategy: &RunStrategy
         let told = format!("Error creating virtual machine instance: Failed to apply instancetype: {text}");
         Refused { event: Some(told), ..Refused::because(&text) }
     })?;
+    if let Some(text) = failed_validation(&vmi.spec, observed.config) {
+        return Err(Refused::because(&text));
+    }
     vmi.status = Some(VirtualMachineInstanceStatus {
         virtual_machine_revision_name: Some(revision::name(observed)),
         changed_block_tracking: block_tracking(observed, vm),

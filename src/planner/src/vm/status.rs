@@ -3,16 +3,15 @@
 use api::names;
 use api::v1::values::{printable_status as word, run_strategy, vm_condition, vmi_condition};
 use api::v1::{ChangedBlockTrackingStatus, VirtualMachine, VirtualMachineCondition, VirtualMachineInstance, VirtualMachineStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::json;
 
 use super::requests::{Request, start as start_request};
 use super::{Observed, RunStrategy, memory_dump, printable, revision, start_failure, volumes};
 use crate::conditions::{self, FALSE, TRUE};
 use crate::guarded::GuardedPatch;
-use crate::metadata;
 use crate::plan::{ObjectRef, Plan, PlanError, Waiting, kinds};
 use crate::vmi::Phase;
+use crate::{metadata, selector};
 
 /// What the first half led to.
 #[derive(Clone, Debug)]
@@ -173,24 +172,8 @@ fn mirrored(condition: &api::v1::VirtualMachineInstanceCondition) -> VirtualMach
 /// Whether changed blocks of the VM's disks are to be tracked: the cluster's configuration selects it by label.
 pub(super) fn is_tracked(observed: &Observed<'_>) -> bool {
     let Some(selectors) = &observed.config.configuration().changed_block_tracking_label_selectors else { return false };
-    selectors.virtual_machine_label_selector.as_ref().is_some_and(|selector| selects(selector, observed))
-}
-
-fn selects(selector: &LabelSelector, observed: &Observed<'_>) -> bool {
     let labels = observed.vm.metadata.labels.clone().unwrap_or_default();
-    let equal = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
-    equal
-        && selector.match_expressions.iter().flatten().all(|expression| {
-            let value = labels.get(&expression.key);
-            let listed = value.is_some_and(|value| expression.values.iter().flatten().any(|known| known == value));
-            match expression.operator.as_str() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => false,
-            }
-        })
+    selectors.virtual_machine_label_selector.as_ref().is_some_and(|selector| selector::matches(selector, &labels))
 }
 
 /// The state of changed block tracking (spec controllers §3.13, the table).

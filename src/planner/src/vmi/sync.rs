@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::volumes::Gate;
 use super::{Observed, Phase, backend_storage, hotplug, is_receiver, pod_sync, pods};
+use crate::creation::failed_validation;
 use crate::metadata;
 use crate::plan::{Action, ObjectRef, OnFailure, PlanError, Tolerate, kinds};
 
@@ -135,6 +136,9 @@ fn create(observed: &Observed<'_>, gate: Gate, mut plan: Sync) -> Sync {
             return plan.fail(PlanError::new(reason::FAILED_CREATE, text));
         }
     };
+    if let Some(text) = failed_validation(&observed.vmi.spec, observed.config) {
+        return plan.fail(PlanError::new("FailedCreateValidation", text));
+    }
     let name = metadata::name(&pod.metadata).to_owned();
     let subject = observed.reference();
     let object = ObjectRef { name: String::new(), ..ObjectRef::of(&kinds::POD, &pod.metadata) };

@@ -7,13 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::client::ResolvesClientCert;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub use self::issue::{CertificateAuthority, CertificateRequest, PemPair, Usage};
@@ -135,6 +136,45 @@ fn roots(text: &str) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
+/// Believes every certificate, as long as whoever shows it has its key.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
 /// Whether clients show certificates.
 #[derive(Clone, Debug)]
 pub enum ClientAuth {
@@ -222,6 +262,24 @@ impl TlsClient {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
+    }
+
+    /// A client that shows `identity` to whoever answers, and believes every certificate: for ways that lead nowhere else, and for users
+    /// who ask for it.
+    ///
+    /// # Errors
+    /// [`TlsError::Config`].
+    pub fn trusting_anyone(identity: Option<&Identity>, clock: &Clock) -> Result<Self, TlsError> {
+        let provider = provider();
+        let builder = ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(ClockTime(clock.clone())))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anyone(provider)));
+        let config = match identity {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(identity.clone())),
+            None => builder.with_no_client_auth(),
+        };
         Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
     }
 

@@ -60,7 +60,7 @@ pub(super) async fn soft_reboot(Extract(state): Extract<State>, Path(name): Name
     Ok(done(&state, &vmi, "SoftRebooted", "VirtualMachineInstance soft rebooted"))
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Freeze {
     /// A Go duration on the wire: nanoseconds, or text such as `5m0s`.
     #[serde(rename = "unfreezeTimeout")]
@@ -68,13 +68,12 @@ struct Freeze {
 }
 
 pub(super) async fn freeze(Extract(state): Extract<State>, Path(name): Name, body: Bytes) -> Result<StatusCode, Refused> {
-    let bad = |message: String| Refused(StatusCode::BAD_REQUEST, message);
-    if body.is_empty() {
-        return Err(bad("Request with no body: unfreezeTimeout is required".to_owned()));
-    }
-    let freeze: Freeze = serde_json::from_slice(&body).map_err(|error| bad(format!("Failed to unmarshal body: {error}")))?;
-    let timeout = freeze.unfreeze_timeout.as_ref().and_then(seconds);
-    let timeout = timeout.ok_or_else(|| bad("unfreezeTimeout is required".to_owned()))?;
+    let bad = |message: &str| Refused(StatusCode::BAD_REQUEST, message.to_owned());
+    let blank = body.iter().all(u8::is_ascii_whitespace);
+    let freeze: Freeze =
+        if blank { Freeze::default() } else { serde_json::from_slice(&body).map_err(|_| bad("failed to unmarshal unfreeze timeout"))? };
+    let timeout = freeze.unfreeze_timeout.ok_or_else(|| bad("Unfreeze timeout in freeze request is not set"))?;
+    let timeout = seconds(&timeout).ok_or_else(|| bad("failed to unmarshal unfreeze timeout"))?;
     let (vmi, launcher, request) = subject(&state, &name).await?;
     match within(timeouts::EXTENDED, launcher.freeze_virtual_machine(&request, timeout)).await {
         Ok(()) => Ok(StatusCode::ACCEPTED),
@@ -82,7 +81,7 @@ pub(super) async fn freeze(Extract(state): Extract<State>, Path(name): Name, bod
             let regarding = ObjectRef::of(&kinds::VMI, &vmi.metadata);
             let message = format!("failed to freeze VMI: {error}");
             state.served.recorder.record(&regarding, EventType::Warning, "FreezeError", &message);
-            Err(bad(error.to_string()))
+            Err(bad(&error.to_string()))
         }
     }
 }
@@ -138,6 +137,43 @@ pub(super) async fn screenshot(Extract(state): Extract<State>, Path(name): Name)
     let png = png
         .ok_or_else(|| Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("the hypervisor's picture ({}) cannot be read", picture.mime)))?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
+}
+
+pub(super) async fn sev_cert_chain(Extract(state): Extract<State>, Path(name): Name) -> Result<Response, Refused> {
+    let (_, launcher, _) = subject(&state, &name).await?;
+    query(launcher.get_sev_info()).await.map(json_answer).map_err(|error| failed(&error))
+}
+
+pub(super) async fn sev_measurement(Extract(state): Extract<State>, Path(name): Name) -> Result<Response, Refused> {
+    let (_, launcher, request) = subject(&state, &name).await?;
+    query(launcher.get_launch_measurement(&request)).await.map(json_answer).map_err(|error| failed(&error))
+}
+
+pub(super) async fn sev_secret(Extract(state): Extract<State>, Path(name): Name, body: Bytes) -> Result<StatusCode, Refused> {
+    let (_, launcher, request) = subject(&state, &name).await?;
+    let options = if body.iter().all(u8::is_ascii_whitespace) { Bytes::from_static(b"{}") } else { body };
+    let injected = command(launcher.inject_launch_secret(&request, &options)).await;
+    injected.map(|()| StatusCode::ACCEPTED).map_err(|error| failed(&error))
+}
+
+/// What the launcher says of the domain now: its state and reason, in upstream's words; nothing where there is no domain.
+pub(super) async fn domain_state(Extract(state): Extract<State>, Path(name): Name) -> Result<Response, Refused> {
+    let (_, launcher, _) = subject(&state, &name).await?;
+    let domain = query(launcher.get_domain()).await.map_err(|error| failed(&error))?;
+    let seen = match domain {
+        Some(domain) => {
+            let mut seen = json!({"state": domain.status.status, "reason": domain.status.reason});
+            if let Some(frozen) = domain.status.fs_freeze_status {
+                seen["fileSystems"] = json!(frozen);
+            }
+            if domain.status.panic_count > 0 {
+                seen["panics"] = json!(domain.status.panic_count);
+            }
+            seen
+        }
+        None => json!({}),
+    };
+    Ok(json_answer(seen.to_string()))
 }
 
 /// A portable pixmap (P6, 8 bits a sample) as PNG; nothing for what is none.

@@ -3,7 +3,7 @@
 mod commands;
 mod streams;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use kube::Api;
 use planner::metadata;
 use runtime::net::BoxStream;
 use runtime::tls::{ClientAuth, Identity, TlsServer};
-use runtime::{Deps, EventRecorder, Store};
+use runtime::{Clock, Deps, EventRecorder, Store};
 use tokio_util::sync::CancellationToken;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -44,6 +44,11 @@ struct State {
     served: Arc<Served>,
     /// The stream that is open, by socket and UID: a new one ends it.
     open: Arc<Mutex<BTreeMap<(&'static str, String), CancellationToken>>>,
+    /// Slots for USB devices that are taken, by UID.
+    usb: Arc<Mutex<BTreeSet<(String, u32)>>>,
+    /// Who we are, for guests that speak TLS on VSOCK.
+    identity: Identity,
+    clock: Clock,
     shutdown: CancellationToken,
 }
 
@@ -76,6 +81,12 @@ fn router(state: State) -> Router {
         .route(&path("console"), get(streams::console))
         .route(&path("vnc"), get(streams::vnc))
         .route(&path("vnc/screenshot"), get(commands::screenshot))
+        .route(&path("usbredir"), get(streams::usb_redirection))
+        .route(&path("vsock"), get(streams::vsock))
+        .route(&path("sev/fetchcertchain"), get(commands::sev_cert_chain))
+        .route(&path("sev/querylaunchmeasurement"), get(commands::sev_measurement))
+        .route(&path("sev/injectlaunchsecret"), put(commands::sev_secret))
+        .route(&path("domainstate"), get(commands::domain_state))
         .route(&path("pause"), put(commands::pause))
         .route(&path("unpause"), put(commands::unpause))
         .route(&path("reset"), put(commands::reset))
@@ -90,7 +101,6 @@ fn router(state: State) -> Router {
 
 /// Serves until shutdown. Without a certificate nothing is served: who may command guests must show who he is.
 pub(crate) async fn serve(args: &Args, deps: &Deps, served: Served) -> Result<(), Error> {
-    let state = State { served: Arc::new(served), open: Arc::default(), shutdown: deps.shutdown.clone() };
     let identity = match deps.files.identity(&args.tls_cert_file, &args.tls_key_file) {
         Ok(identity) => identity,
         Err(error) => {
@@ -106,6 +116,14 @@ pub(crate) async fn serve(args: &Args, deps: &Deps, served: Served) -> Result<()
     let (certificate, key) = (args.tls_cert_file.clone(), args.tls_key_file.clone());
     tokio::spawn(deps.files.clone().keep_fresh(identity.clone(), certificate, key, deps.shutdown.clone()));
     let (deps, configmap, any_name) = (deps.clone(), args.ca_configmap_name.clone(), args.externally_managed);
+    let state = State {
+        served: Arc::new(served),
+        open: Arc::default(),
+        usb: Arc::default(),
+        identity: identity.clone(),
+        clock: deps.clock.clone(),
+        shutdown: deps.shutdown.clone(),
+    };
     let router = router(state);
     tokio::spawn(async move {
         loop {

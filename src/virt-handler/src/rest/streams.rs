@@ -1,5 +1,9 @@
 //! Streams: a WebSocket on one side, a device of the guest on the other.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use api::v1::VirtualMachineInstance;
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, Query, State as Extract};
@@ -7,14 +11,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use futures::{SinkExt, StreamExt};
 use launcher_rpc::{BoxPipe, sockets};
+use runtime::tls::TlsClient;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::{Refused, State, owner};
+use crate::launchers::Owner;
 
 /// The protocol of streams: bytes, and nothing else.
 const PROTOCOL: &str = "plain.kubevirt.io";
+/// The longest answer to the request for a VSOCK port.
+const LONGEST_LINE: usize = 256;
 
 #[derive(Deserialize)]
 pub(super) struct VncOptions {
@@ -52,28 +60,130 @@ async fn stream(
     let key = (socket, owner.uid.to_owned());
     let own = state.shutdown.child_token();
     {
-        let mut open = state.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut open = state.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, session| !session.is_cancelled());
         if preserve && open.contains_key(&key) {
-            let message = "active VNC connection. Request denied.".to_owned();
+            let message = "Active VNC connection. Request denied.".to_owned();
             return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, message));
         }
         if let Some(old) = open.insert(key, own.clone()) {
             old.cancel();
         }
     }
-    let opened = async {
-        let pods = state.served.launchers.pods(owner, Some(&vmi)).await;
-        let pod = pods.first().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
-        state.served.launchers.directory.open(pod, owner.uid, socket).await
-    };
-    match opened.await {
+    match state.open(owner, &vmi, socket).await {
         Ok(device) => Ok(upgrade.protocols([PROTOCOL]).on_upgrade(move |client| carry(client, device, own))),
-        Err(error) => {
+        Err(refused) => {
             own.cancel();
-            Err(Refused(StatusCode::BAD_REQUEST, format!("Unable to connect to {socket}: {error}")))
+            Err(refused)
         }
     }
+}
+
+impl State {
+    /// Opens a socket of the guest's.
+    async fn open(&self, owner: Owner<'_>, vmi: &VirtualMachineInstance, socket: &str) -> Result<BoxPipe, Refused> {
+        let opened = async {
+            let pods = self.served.launchers.pods(owner, Some(vmi)).await;
+            let pod = pods.first().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
+            self.served.launchers.directory.open(pod, owner.uid, socket).await
+        };
+        opened.await.map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("Unable to connect to {socket}: {error}")))
+    }
+}
+
+/// Connects a client's USB device with a slot of the guest that is free.
+pub(super) async fn usb_redirection(
+    Extract(state): Extract<State>,
+    Path((namespace, name)): Path<(String, String)>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refused> {
+    let vmi = state.vmi(&namespace, &name)?;
+    let owner = owner(&vmi);
+    let slot =
+        Slot::take(&state, owner.uid).ok_or_else(|| Refused(StatusCode::SERVICE_UNAVAILABLE, "All USB devices are in use.".to_owned()))?;
+    let socket = sockets::usb_redirection(slot.taken.1);
+    let device = state.open(owner, &vmi, &socket).await?;
+    let own = state.shutdown.child_token();
+    Ok(upgrade.protocols([PROTOCOL]).on_upgrade(move |client| async move {
+        carry(client, device, own).await;
+        drop(slot);
+    }))
+}
+
+/// A slot for a USB device, taken until dropped.
+struct Slot {
+    all: Arc<Mutex<BTreeSet<(String, u32)>>>,
+    taken: (String, u32),
+}
+
+impl Slot {
+    fn take(state: &State, uid: &str) -> Option<Self> {
+        let mut all = state.usb.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = (0..sockets::USB_REDIRECTIONS).map(|slot| (uid.to_owned(), slot)).find(|slot| !all.contains(slot))?;
+        all.insert(taken.clone());
+        Some(Self { all: state.usb.clone(), taken })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.taken);
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct VsockOptions {
+    #[serde(default)]
+    port: String,
+    #[serde(default)]
+    tls: String,
+}
+
+/// Connects a client with a VSOCK port of the guest, which may have several clients.
+pub(super) async fn vsock(
+    Extract(state): Extract<State>,
+    Path((namespace, name)): Path<(String, String)>,
+    Query(options): Query<VsockOptions>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refused> {
+    let vmi = state.vmi(&namespace, &name)?;
+    let bad = |why: String| Refused(StatusCode::BAD_REQUEST, why);
+    if vmi.spec.domain.devices.autoattach_vsock != Some(true) {
+        return Err(bad("VM doesn't have VSOCK enabled".to_owned()));
+    }
+    if vmi.status.as_ref().is_none_or(|status| status.vsockcid.is_none()) {
+        return Err(Refused(StatusCode::INTERNAL_SERVER_ERROR, "VSOCK CID is nil".to_owned()));
+    }
+    let port: u32 = options.port.parse().map_err(|_| bad(format!("strconv.ParseUint: parsing {:?}: invalid syntax", options.port)))?;
+    let encrypted = match options.tls.as_str() {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
+        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
+        other => return Err(bad(format!("strconv.ParseBool: parsing {other:?}: invalid syntax"))),
+    };
+    let mut device = state.open(owner(&vmi), &vmi, sockets::VSOCK).await?;
+    let connected = async {
+        device.write_all(format!("CONNECT {port}\n").as_bytes()).await?;
+        let mut line = Vec::new();
+        while line.last() != Some(&b'\n') && line.len() < LONGEST_LINE {
+            line.push(device.read_u8().await?);
+        }
+        if line.starts_with(b"OK ") { Ok(()) } else { Err(std::io::Error::other(String::from_utf8_lossy(&line).trim_end().to_owned())) }
+    };
+    let failed =
+        |error: std::io::Error| Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to dial VSOCK for VM: port {port}: {error}"));
+    connected.await.map_err(failed)?;
+    let own = state.shutdown.child_token();
+    if !encrypted {
+        return Ok(upgrade.protocols([PROTOCOL]).on_upgrade(move |client| carry(client, device, own)));
+    }
+    // The guest knows us by our certificate; whom we reached is certain, as the device leads nowhere else.
+    let tls = TlsClient::trusting_anyone(Some(&state.identity), &state.clock).map_err(|error| failed(std::io::Error::other(error)))?;
+    Ok(upgrade.protocols([PROTOCOL]).on_upgrade(move |client| async move {
+        match tls.connect("vsock", Box::new(device)).await {
+            Ok(device) => carry(client, Box::new(device), own).await,
+            Err(error) => tracing::warn!(%error, port, namespace, name, "connecting to the guest over TLS failed"),
+        }
+    }))
 }
 
 /// Carries bytes both ways until either side ends, or a new stream takes over.

@@ -68,8 +68,7 @@ impl Port {
         if local.is_empty() || remote.is_empty() {
             bail!("invalid port, missing local and/or remote port");
         }
-        let number =
-            |text: &str| text.parse::<u16>().map_err(|_| Error::new(format!("invalid port {text:?}: not a number from 0 to 65535")));
+        let number = |text: &str| text.parse::<u16>().map_err(|_| Error::new(format!("strconv.Atoi: parsing {text:?}: invalid syntax")));
         Ok(Self { protocol, local: number(local)?, remote: number(remote)? })
     }
 }
@@ -97,9 +96,10 @@ impl Tunnel {
         opened.map_err(|error| error.after(format!("can't access {}/{name}.{}: ", kind.short(), self.session.namespace)))
     }
 
-    /// Listens at a local port, and gives each connection a stream of its own.
+    /// Listens at a local port, and gives each connection, or each sender of datagrams, a stream of its own.
     async fn listen(self, port: Port, address: String, deps: Deps) -> Result<()> {
-        let mut listener = deps.net.listen(&format!("{address}:{}", port.local)).await?;
+        let local = format!("{address}:{}", port.local);
+        let mut listener = if port.protocol == "udp" { deps.net.listen_datagrams(&local).await? } else { deps.net.listen(&local).await? };
         deps.err.line(format!("forwarding {} {} to {}", port.protocol, listener.local_addr(), port.remote));
         let tunnel = Arc::new(self);
         loop {
@@ -142,9 +142,6 @@ impl PortForward {
         }
         let mut listening = tokio::task::JoinSet::new();
         for port in ports {
-            if port.protocol == "udp" {
-                bail!("forwarding of UDP ports needs --stdio: listening at local UDP ports is not supported");
-            }
             let (tunnel, address, deps) = (tunnel.clone(), self.address.clone(), deps.clone());
             listening.spawn(async move {
                 if let Err(error) = tunnel.listen(port, address, deps.clone()).await {
@@ -183,7 +180,7 @@ mod tests {
     #[case("udp/5353:53", Ok(("udp", 5353, 53)))]
     #[case("8080:", Err("invalid port, missing local and/or remote port"))]
     #[case("sctp/1", Err("unknown protocol: sctp"))]
-    #[case("ssh", Err("invalid port \"ssh\": not a number from 0 to 65535"))]
+    #[case("ssh", Err("strconv.Atoi: parsing \"ssh\": invalid syntax"))]
     fn ports(#[case] text: &str, #[case] expected: std::result::Result<(&str, u16, u16), &str>) {
         let parsed = Port::parse(text);
         let seen = parsed.as_ref().map(|port| (port.protocol, port.local, port.remote));

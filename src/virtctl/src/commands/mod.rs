@@ -5,6 +5,7 @@ pub mod completion;
 pub mod console;
 pub mod create;
 pub mod credentials;
+mod download;
 pub mod expand;
 pub mod expose;
 pub mod forward;

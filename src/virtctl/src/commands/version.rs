@@ -33,7 +33,12 @@ fn info(version: &Value) -> String {
 
 impl Version {
     pub(crate) async fn run(self, flags: &ConnectionArgs, deps: &Deps) -> Result<()> {
-        let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
+        let machine = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        let platform = format!("{}/{machine}", std::env::consts::OS);
         let client = json!({"gitVersion": CLIENT, "gitTreeState": "clean", "compiler": "rustc", "platform": platform});
         deps.out.line(format!("Client Version: {}", info(&client)));
         if self.client {

@@ -1,5 +1,6 @@
 //! Exports of volumes (spec/virtctl.md §11).
 
+use super::download::Download;
 use super::{at, exact};
 use crate::error::{Result, bail};
 use crate::{ConnectionArgs, Deps, Session};
@@ -140,7 +141,11 @@ impl VmExport {
             bail!("invalid function '{action}'");
         }
         self.check(action)?;
+        super::exclusive(&[("keep-vme", self.keep_vme), ("delete-vme", self.delete_vme)])?;
         let source = self.source()?;
+        if action == "download" {
+            self.check_download()?;
+        }
         if crate::connect::seconds(&self.readiness_timeout).is_none() {
             bail!("invalid argument {:?} for \"--readiness-timeout\" flag: invalid duration", self.readiness_timeout);
         }
@@ -164,11 +169,80 @@ impl VmExport {
                 }
                 Ok(())
             }
-            _ if self.output.is_none() && !self.manifest => bail!(
-                "warning: Binary output can mess up your terminal. Use '--output -' to output into stdout anyway or consider '--output <FILE>' to save to a file"
-            ),
-            _ => bail!("'{full}' cannot be downloaded: volumes are not exported by this platform yet"),
+            (_, source) => self.download(&session, name, source.as_ref(), deps).await,
         }
+    }
+
+    async fn download(&self, session: &Session, name: &str, source: Option<&Value>, deps: &Deps) -> Result<()> {
+        let manifest = self.manifest.then(|| {
+            let json = self.manifest_output_format.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("json"));
+            (if json { "application/json" } else { "application/yaml" }, self.include_secret)
+        });
+        let download = Download {
+            name,
+            output: self.output.as_deref(),
+            volume: self.volume.as_deref(),
+            format: self.format.as_deref(),
+            insecure: self.insecure,
+            retries: self.retry,
+            service_url: self.service_url.as_deref(),
+            manifest,
+            patience: crate::connect::seconds(&self.readiness_timeout).unwrap_or_default(),
+        };
+        let says = download.says(deps);
+        let full = format!("{}/{name}", session.namespace);
+        let mut created = false;
+        if let Some(source) = source {
+            // What is there already is taken as it is.
+            if session.find(&path(session, name)).await?.is_none() {
+                self.create(session, name, source, deps).await?;
+                says.line(format!("VirtualMachineExport '{full}' created successfully"));
+                created = true;
+            }
+        }
+        let done = download.run(session, deps).await;
+        if !self.manifest && (self.delete_vme || (created && !self.keep_vme)) {
+            session.delete(&path(session, name)).await?;
+            says.line(format!("VirtualMachineExport '{full}' deleted successfully"));
+        }
+        done
+    }
+
+    /// Whether the flags of a download go together.
+    fn check_download(&self) -> Result<()> {
+        let refuse = |flag: &str, with: &str| -> Result<()> { bail!("the '{flag}' flag is incompatible with '{with}'") };
+        if self.port_forward {
+            if self.local_port.parse::<u16>().is_err() {
+                bail!("--local-port is not a valid value, acceptable values are valid port numbers");
+            }
+            bail!("the '--port-forward' flag is not supported by this client; use '--service-url' with a port that you forward");
+        }
+        if self.format.as_deref().is_some_and(|format| !matches!(format, "gzip" | "raw" | "oci")) {
+            bail!("--format is not a valid value, acceptable values are gzip/raw/oci");
+        }
+        if self.format.as_deref() == Some("oci") {
+            for (flag, set) in [("--volume", self.volume.is_some()), ("--manifest", self.manifest), ("--pvc", self.pvc.is_some())] {
+                if set {
+                    return refuse(flag, "--format=oci");
+                }
+            }
+        }
+        if self.manifest {
+            if self.volume.is_some() {
+                return refuse("--volume", "--manifest");
+            }
+            if self.manifest_output_format.as_ref().is_some_and(|format| !matches!(format.to_lowercase().as_str(), "json" | "yaml")) {
+                bail!("--manifest-output-format is not a valid value, acceptable values are json/yaml");
+            }
+            if self.pvc.is_some() {
+                return refuse("--pvc", "--manifest");
+            }
+        } else if self.output.is_none() {
+            bail!(
+                "warning: Binary output can mess up your terminal. Use '--output -' to output into stdout anyway or consider '--output <FILE>' to save to a file"
+            );
+        }
+        Ok(())
     }
 
     async fn create(&self, session: &Session, name: &str, source: &Value, deps: &Deps) -> Result<()> {

@@ -138,6 +138,20 @@ impl Report<'_> {
         }
     }
 
+    /// A phase, and since when the object is in it: by its own record, else by its age as long as it has only begun.
+    fn phase(&self, object: &Value, phase: &str) -> String {
+        let records = object.pointer("/status/phaseTransitionTimestamps").and_then(Value::as_array);
+        let recorded = records.into_iter().flatten().find(|record| at(record, "/phase") == phase);
+        let since = match recorded {
+            Some(record) => at(record, "/phaseTransitionTimestamp"),
+            None if matches!(phase, "" | "Pending" | "WaitForFirstConsumer" | "PendingPopulation") => {
+                at(object, "/metadata/creationTimestamp")
+            }
+            None => "",
+        };
+        format!("{}{}", state(phase), ago(self.now, since))
+    }
+
     fn absent(&self, text: &str) {
         self.deps.out.line(text);
     }
@@ -191,26 +205,32 @@ impl Why {
         };
         let session = deps.connect.connect(flags).await?;
         let report = Report { session: &session, deps, now: deps.clock.now() };
+        let mut vm = None;
         if kind == Machine::Vm {
-            let vm = session.get(&session.machine(Machine::Vm, name)).await?;
-            report.link("VirtualMachine", &vm, state(at(&vm, "/status/printableStatus")), wishes(&vm)).await;
+            let found = session.get(&session.machine(Machine::Vm, name)).await?;
+            report.link("VirtualMachine", &found, state(at(&found, "/status/printableStatus")), wishes(&found)).await;
+            vm = Some(found);
         }
         let Some(vmi) = session.find(&session.machine(Machine::Vmi, name)).await? else {
             if kind == Machine::Vmi {
                 bail!("virtualmachineinstance.kubevirt.io {name:?} not found");
             }
             report.absent("no VirtualMachineInstance: nothing is to run, or virt-controller has not created it");
+            claims(&report, vm.as_ref().and_then(|vm| vm.pointer("/spec/template/spec"))).await;
             return Ok(());
         };
+        for field in changed(&session, vm.as_ref(), &vmi).await {
+            report.absent(&format!("  {field} was changed after the start: the guest has it after a restart"));
+        }
         let reason = at(&vmi, "/status/reason");
         let below = if reason.is_empty() { Vec::new() } else { vec![format!("reason {reason}")] };
-        report.link("VirtualMachineInstance", &vmi, state(at(&vmi, "/status/phase")), below).await;
-        claims(&report, &vmi).await;
+        report.link("VirtualMachineInstance", &vmi, &report.phase(&vmi, at(&vmi, "/status/phase")), below).await;
+        claims(&report, vmi.get("spec")).await;
         let Some(pod) = launcher(&session, &vmi).await? else {
             report.absent("no launcher pod: virt-controller has not created it, or it is gone");
             return Ok(());
         };
-        report.link("Pod", &pod, state(at(&pod, "/status/phase")), containers(&pod)).await;
+        report.link("Pod", &pod, &report.phase(&pod, at(&pod, "/status/phase")), containers(&pod)).await;
         let node = [at(&vmi, "/status/nodeName"), at(&pod, "/spec/nodeName")].into_iter().find(|node| !node.is_empty());
         let Some(node) = node else {
             report.absent("no node: the scheduler has not found one");
@@ -221,27 +241,108 @@ impl Why {
             Err(error) if error.is_not_found() => report.absent(&format!("Node/{node} is gone")),
             Err(error) => report.absent(&format!("Node/{node}: {error}")),
         }
-        let guest = match at(&vmi, "/status/phase") {
-            "Running" => "has a domain: virt-handler reported it running",
-            "Scheduled" => "has no domain yet: virt-handler was told to start it",
-            "Succeeded" | "Failed" => "has no domain any more",
-            _ => "has no domain yet: its launcher does not run",
-        };
-        deps.out.line(format!("the guest {guest}"));
+        migrations(&report, name).await;
+        report.absent(&domain(&session, &vmi, name).await);
         Ok(())
     }
 }
 
-/// Volumes that are not bound yet.
-async fn claims(report: &Report<'_>, vmi: &Value) {
-    for volume in vmi.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten() {
+/// Which fields of the template a guest that has to be restarted was not started with.
+async fn changed(session: &Session, vm: Option<&Value>, vmi: &Value) -> Vec<String> {
+    let Some(vm) = vm else { return Vec::new() };
+    let conditions = vm.pointer("/status/conditions").and_then(Value::as_array);
+    let required =
+        conditions.into_iter().flatten().any(|condition| at(condition, "/type") == "RestartRequired" && at(condition, "/status") == "True");
+    if !required {
+        return Vec::new();
+    }
+    let revision = session.custom("apps/v1", "controllerrevisions", at(vmi, "/status/virtualMachineRevisionName"));
+    // Who may not read revisions still learns the rest.
+    let Ok(Some(revision)) = session.find(&revision).await else { return Vec::new() };
+    let mut fields = Vec::new();
+    let nothing = Value::Null;
+    let of = |object: &Value, pointer: &str| object.pointer(pointer).cloned().unwrap_or_default();
+    differences("spec.template.spec", &of(&revision, "/data/spec/template/spec"), &of(vm, "/spec/template/spec"), &nothing, &mut fields);
+    fields
+}
+
+/// The paths at which two values differ; members of lists go by their names.
+fn differences(path: &str, old: &Value, new: &Value, nothing: &Value, fields: &mut Vec<String>) {
+    match (old, new) {
+        (old, new) if old == new => {}
+        (Value::Object(before), Value::Object(after)) => {
+            let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            for key in keys {
+                let (old, new) = (before.get(key).unwrap_or(nothing), after.get(key).unwrap_or(nothing));
+                differences(&format!("{path}.{key}"), old, new, nothing, fields);
+            }
+        }
+        (Value::Array(before), Value::Array(after)) if before.iter().chain(after).all(|item| item["name"].is_string()) => {
+            let names: std::collections::BTreeSet<&str> = before.iter().chain(after).filter_map(|item| item["name"].as_str()).collect();
+            for name in names {
+                let named = |all: &[Value]| all.iter().find(|item| item["name"] == name).cloned().unwrap_or_default();
+                differences(&format!("{path}[{name}]"), &named(before), &named(after), nothing, fields);
+            }
+        }
+        _ => fields.push(path.to_owned()),
+    }
+}
+
+/// What the launcher says of the domain, through virt-handler: asked, not guessed.
+async fn domain(session: &Session, vmi: &Value, name: &str) -> String {
+    match at(vmi, "/status/phase") {
+        "Scheduled" | "Running" => {}
+        "Succeeded" | "Failed" => return "no domain any more: the guest has ended".to_owned(),
+        _ => return "no domain yet: the launcher does not run".to_owned(),
+    }
+    match session.get(&session.subresource(Machine::Vmi, name, "domainstate")).await {
+        Ok(domain) if at(&domain, "/state").is_empty() => "no domain yet: virt-launcher was not told to start one".to_owned(),
+        Ok(domain) => {
+            let reason = match at(&domain, "/reason") {
+                "" | "Unknown" => String::new(),
+                reason => format!(", because of {reason}"),
+            };
+            let panics = domain["panics"].as_u64().map(|count| format!(", panicked {count} times")).unwrap_or_default();
+            let frozen = if at(&domain, "/fileSystems") == "frozen" { ", its file systems are frozen" } else { "" };
+            format!("the domain is {}{reason}{panics}{frozen}, says virt-launcher", at(&domain, "/state"))
+        }
+        Err(error) => format!("the domain's state is not known: {error}"),
+    }
+}
+
+/// Migrations of the guest that are under way.
+async fn migrations(report: &Report<'_>, name: &str) {
+    let session = report.session;
+    let list = session.custom("kubevirt.io/v1", "virtualmachineinstancemigrations", "");
+    // Who may not read them still learns the rest.
+    let all = session.get(&format!("{list}?labelSelector=kubevirt.io%2Fvmi-name%3D{name}")).await.unwrap_or_default();
+    for migration in all["items"].as_array().into_iter().flatten() {
+        let phase = at(migration, "/status/phase");
+        if !matches!(phase, "Succeeded" | "Failed") {
+            report.link("VirtualMachineInstanceMigration", migration, &report.phase(migration, phase), Vec::new()).await;
+        }
+    }
+}
+
+/// Volumes that are not filled or not bound yet.
+async fn claims(report: &Report<'_>, spec: Option<&Value>) {
+    for volume in spec.and_then(|spec| spec["volumes"].as_array()).into_iter().flatten() {
         let name =
             [at(volume, "/persistentVolumeClaim/claimName"), at(volume, "/dataVolume/name")].into_iter().find(|name| !name.is_empty());
         let Some(name) = name else { continue };
+        // A cluster without CDI has none; one that may not be read tells nothing.
+        if let Ok(Some(filled)) = report.session.find(&report.session.custom("cdi.kubevirt.io/v1beta1", "datavolumes", name)).await {
+            let phase = at(&filled, "/status/phase");
+            if phase != "Succeeded" {
+                let progress = at(&filled, "/status/progress");
+                let done = if progress.ends_with('%') { vec![format!("{progress} are there")] } else { Vec::new() };
+                report.link("DataVolume", &filled, &report.phase(&filled, phase), done).await;
+            }
+        }
         match report.session.find(&report.session.core("persistentvolumeclaims", name)).await {
             Ok(None) => report.absent(&format!("PersistentVolumeClaim/{name} does not exist")),
             Ok(Some(claim)) if at(&claim, "/status/phase") != "Bound" => {
-                report.link("PersistentVolumeClaim", &claim, state(at(&claim, "/status/phase")), Vec::new()).await;
+                report.link("PersistentVolumeClaim", &claim, &report.phase(&claim, at(&claim, "/status/phase")), Vec::new()).await;
             }
             // A bound claim holds nothing up; one that may not be read tells nothing.
             Ok(Some(_)) | Err(_) => {}
@@ -290,6 +391,25 @@ fn node_notes(node: &Value, now: Timestamp) -> Vec<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn fields_that_differ_are_named() {
+        let old = json!({"domain": {"cpu": {"cores": 1}, "devices": {"disks": [{"name": "a", "disk": {}}, {"name": "b"}]}}, "x": 1});
+        let new = json!({"domain": {"cpu": {"cores": 2}, "devices": {"disks": [{"name": "a", "lun": {}}]}}, "x": 1, "hostname": "h"});
+        let mut fields = Vec::new();
+        differences("spec", &old, &new, &Value::Null, &mut fields);
+        let disks = "spec.domain.devices.disks";
+        assert_eq!(
+            fields,
+            [
+                "spec.domain.cpu.cores".to_owned(),
+                format!("{disks}[a].disk"),
+                format!("{disks}[a].lun"),
+                format!("{disks}[b]"),
+                "spec.hostname".to_owned(),
+            ]
+        );
+    }
 
     #[test]
     fn only_what_is_not_as_it_should_be_is_told() {

@@ -12,6 +12,8 @@ use crate::storage::annotation;
 pub(crate) const USE_POPULATOR: &str = "cdi.kubevirt.io/storage.usePopulator";
 /// The end of the transfer into a claim.
 pub(crate) const POD_PHASE: &str = "cdi.kubevirt.io/storage.pod.phase";
+/// Whether an upload may begin.
+pub(crate) const POD_READY: &str = "cdi.kubevirt.io/storage.pod.ready";
 /// The part of a file system that its own data takes, in hundredths.
 const FILESYSTEM_OVERHEAD_PERCENT: i128 = 6;
 
@@ -61,6 +63,9 @@ pub(crate) fn of(volume: &DataVolume, source: &Source, origin: Option<&Persisten
     annotations.insert("cdi.kubevirt.io/storage.contentType".to_owned(), "kubevirt".to_owned());
     annotations.insert("cdi.kubevirt.io/createdForDataVolume".to_owned(), uid.clone());
     annotations.insert(USE_POPULATOR.to_owned(), populator.to_string());
+    if *source == Source::Upload {
+        annotations.insert("cdi.kubevirt.io/storage.upload.target".to_owned(), String::new());
+    }
     Ok(json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": {

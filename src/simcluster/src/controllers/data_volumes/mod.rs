@@ -41,7 +41,7 @@ use crate::storage::{ANNOTATION_SELECTED_NODE, PROVISIONER, annotation, class_na
 use crate::store::{Key, Store, lock, spawn_watch};
 
 pub(crate) use self::claim::{has_data, is_populated};
-pub use self::objects::data_volume_definitions;
+pub use self::objects::{data_volume_definitions, data_volume_roles};
 
 /// From the decision to transfer to its begin.
 const SCHEDULING: Duration = Duration::from_millis(500);
@@ -51,6 +51,8 @@ const STEPS: u32 = 4;
 const BACK_OFF: Duration = Duration::from_secs(10);
 /// Longest wait between two tries.
 const MOST_BACK_OFF: Duration = Duration::from_mins(5);
+/// Data is uploaded to the claim.
+const UPLOAD_TARGET: &str = "cdi.kubevirt.io/storage.upload.target";
 /// A claim of that name may be taken over.
 const ALLOW_ADOPTION: &str = "cdi.kubevirt.io/allowClaimAdoption";
 /// Asks not to wait for a first consumer.
@@ -77,7 +79,7 @@ struct Controller {
 }
 
 /// Starts it. The API server has to know the kinds ([`data_volume_definitions`]).
-pub(crate) fn start(shared: &Shared) {
+pub(crate) fn start(shared: &Shared, upload_proxy: Option<String>) {
     let queue: Queue<Key> = Queue::new();
     let (volumes, sources) = (Store::<DataVolume>::new(), Store::<DataSource>::new());
     let add = queue.clone();
@@ -89,7 +91,7 @@ pub(crate) fn start(shared: &Shared) {
     shared.classes.on_change(move |change| add.add(change.key.clone()));
     let (add, all, waiting) = (queue.clone(), volumes.clone(), sourceless.clone());
     shared.claims.on_change(move |change| {
-        if all.get(change.key).is_some() {
+        if all.get(change.key).is_some() || change.new.is_some_and(|claim| annotation(&claim.metadata, UPLOAD_TARGET).is_some()) {
             add.add(change.key.clone());
         }
         if change.old.is_none() {
@@ -112,7 +114,7 @@ pub(crate) fn start(shared: &Shared) {
         spawn_watch(shared.client.clone(), volumes.clone(), shared.stop.clone());
         sources.synced().await;
         volumes.synced().await;
-        if let Err(error) = controller.configuration().await {
+        if let Err(error) = controller.configuration(upload_proxy.as_deref()).await {
             tracing::debug!(%error, "configuration not written");
         }
         work(&shared, &queue, |key: Key| {
@@ -136,8 +138,12 @@ fn is_final(volume: &DataVolume) -> bool {
 
 impl Controller {
     /// Writes the configuration that users look up.
-    async fn configuration(&self) -> Answer<()> {
-        self.describe("CDIConfig", "cdiconfigs", "config", &json!({"filesystemOverhead": {"global": "0.06"}})).await
+    async fn configuration(&self, upload_proxy: Option<&str>) -> Answer<()> {
+        let mut status = json!({"filesystemOverhead": {"global": "0.06"}});
+        if let Some(url) = upload_proxy {
+            status["uploadProxyURL"] = json!(url);
+        }
+        self.describe("CDIConfig", "cdiconfigs", "config", &status).await
     }
 
     /// Writes the profile of a storage class.
@@ -207,7 +213,10 @@ impl Controller {
         lock(&self.sourceless).remove(key);
         let Some(volume) = self.volumes.get(key).filter(|volume| volume.metadata.deletion_timestamp.is_none()) else {
             lock(&self.runs).remove(key);
-            return Ok(None);
+            return match self.shared.claims.get(key) {
+                Some(claim) => self.await_upload(key, &claim).await,
+                None => Ok(None),
+            };
         };
         if is_final(&volume) {
             return Ok(None);
@@ -350,6 +359,26 @@ impl Controller {
             return Ok(None);
         }
         self.transfer(key, volume, claim, source, script).await
+    }
+
+    /// A claim of its own that somebody wants to upload to: once it is bound, it says that the data may come.
+    async fn await_upload(&self, key: &Key, claim: &PersistentVolumeClaim) -> Answer<Option<Duration>> {
+        let asked = annotation(&claim.metadata, UPLOAD_TARGET).is_some() && controller(&claim.metadata).is_none();
+        if !asked || has_data(claim) || annotation(&claim.metadata, claim::POD_READY).is_some() {
+            return Ok(None);
+        }
+        if is_bound(claim) {
+            let body = json!({"metadata": {"annotations": {claim::POD_PHASE: "Running", claim::POD_READY: "true"}}});
+            optional(self.shared.client.merge(&path_of::<PersistentVolumeClaim>(&key.namespace, &key.name), &body).await)?;
+            return Ok(None);
+        }
+        let class = class_name(claim).and_then(|name| self.shared.classes.get(&Key::new("", name)));
+        let waits = class.as_ref().is_some_and(|class| waits_for_consumer(class));
+        let chosen = annotation(&claim.metadata, ANNOTATION_SELECTED_NODE).is_some();
+        if waits && !chosen && annotation(&claim.metadata, BIND_IMMEDIATELY).is_some() {
+            return self.choose(key).await;
+        }
+        Ok(None)
     }
 
     /// Consumes a claim that was not to wait: on the first node.

@@ -87,6 +87,39 @@ pub fn data_volume_definitions() -> Vec<Value> {
     ]
 }
 
+/// What people may do with DataVolumes: the roles that aggregate to `admin`, `edit` and `view`, and the configuration, which everybody
+/// may read.
+pub fn data_volume_roles() -> Vec<Value> {
+    let api = "rbac.authorization.k8s.io";
+    let upload = "upload.cdi.kubevirt.io";
+    let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+    let role = |to: &str, rules: &[Value]| {
+        let labels = json!({format!("{api}/aggregate-to-{to}"): "true"});
+        json!({"apiVersion": format!("{api}/v1"), "kind": "ClusterRole", "metadata": {"name": format!("{GROUP}:{to}"), "labels": labels}, "rules": rules})
+    };
+    let own = [
+        rule(GROUP, &["datavolumes", "datasources"], &["*"]),
+        rule(GROUP, &["datavolumes/source"], &["create"]),
+        rule(upload, &["uploadtokenrequests"], &["*"]),
+    ];
+    let look = [rule(GROUP, &["datavolumes", "datasources", "storageprofiles", "cdiconfigs"], &["get", "list", "watch"])];
+    let reader = format!("{GROUP}:config-reader");
+    vec![
+        role("admin", &own),
+        role("edit", &own),
+        role("view", &look),
+        json!({
+            "apiVersion": format!("{api}/v1"), "kind": "ClusterRole", "metadata": {"name": reader},
+            "rules": [rule(GROUP, &["cdiconfigs", "storageprofiles"], &["get", "list", "watch"])],
+        }),
+        json!({
+            "apiVersion": format!("{api}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": reader},
+            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": reader},
+            "subjects": [{"kind": "Group", "name": "system:authenticated", "apiGroup": api}],
+        }),
+    ]
+}
+
 fn definition(kind: &str, scope: &str, short: &[&str], columns: &Value, status: &Value) -> Value {
     let singular = kind.to_lowercase();
     let plural = format!("{singular}s");

@@ -35,7 +35,7 @@ impl Volumes {
     /// Adds a volume that a DataVolume fills.
     pub(super) fn add_template(&mut self, params: &Params, name: &str, mut template: Value, size: Option<&str>) -> Result<()> {
         self.add(params, name, ("dataVolume", json!({"name": name})))?;
-        template["storage"] = size.map_or_else(|| json!({}), |size| json!({"resources": {"requests": {"storage": size}}}));
+        template["storage"] = size.map_or_else(|| json!({"resources": {}}), |size| json!({"resources": {"requests": {"storage": size}}}));
         self.templates.push(json!({"metadata": {"name": name}, "spec": template}));
         Ok(())
     }

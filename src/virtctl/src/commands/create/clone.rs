@@ -55,25 +55,20 @@ pub struct CreateClone {
     new_smbios_serial: Option<String>,
 }
 
-fn words(all: &[(&str, bool)]) -> String {
-    all.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
-}
-
 impl CreateClone {
     pub(super) fn manifest(&self, around: &Around<'_>) -> Result<Value> {
         required(&[("source-name", self.source_name.is_some())])?;
         let Some((_, snapshot)) = SOURCES.iter().find(|(word, _)| *word == self.source_type) else {
-            bail!("source type {} is not supported. Supported types: {}", self.source_type, words(SOURCES));
+            bail!("source type {} is not supported. Supported types: vm, vmsnapshot", self.source_type);
         };
-        let targets: Vec<(&str, bool)> = SOURCES.iter().copied().filter(|(_, snapshot)| !snapshot).collect();
-        if !targets.iter().any(|(word, _)| *word == self.target_type) {
-            bail!("target type {} is not supported. Supported types: {}", self.target_type, words(&targets));
+        if !SOURCES.iter().any(|(word, snapshot)| !snapshot && *word == self.target_type) {
+            bail!("target type {} is not supported. Supported types: vm", self.target_type);
         }
         let (group, kind) = if *snapshot { ("snapshot.kubevirt.io", "VirtualMachineSnapshot") } else { ("kubevirt.io", "VirtualMachine") };
         let mut spec = json!({"source": {"apiGroup": group, "kind": kind, "name": self.source_name}});
-        if let Some(target) = &self.target_name {
-            spec["target"] = json!({"apiGroup": "kubevirt.io", "kind": "VirtualMachine", "name": target});
-        }
+        // Without a name the target is there all the same: the server makes the name up.
+        spec["target"] =
+            json!({"apiGroup": "kubevirt.io", "kind": "VirtualMachine", "name": self.target_name.as_deref().unwrap_or_default()});
         let mut set = |key: &str, filters: &[String]| {
             if !filters.is_empty() {
                 spec[key] = json!(filters);
@@ -88,16 +83,12 @@ impl CreateClone {
         if !self.template_annotation_filters.is_empty() {
             template.insert("annotationFilters".to_owned(), json!(self.template_annotation_filters));
         }
-        if !template.is_empty() {
-            spec["template"] = Value::Object(template);
-        }
+        spec["template"] = Value::Object(template);
         let mut addresses = Map::new();
         for pair in &self.new_mac_addresses {
             match pair.split(':').collect::<Vec<_>>().as_slice() {
                 [interface, address] => drop(addresses.insert((*interface).to_owned(), json!(address))),
-                _ => bail!(
-                    "newMacAddress parameter {pair} is invalid: exactly one ':' is expected. For example: new-mac-address interface1:00-11-22"
-                ),
+                _ => bail!("newMacAddress parameter {pair} is invalid: exactly one ':' is expected. For example: 'interface0:address0'"),
             }
         }
         if !addresses.is_empty() {

@@ -60,22 +60,30 @@ impl CloudInit {
             let kind = match params.get("type") {
                 None | Some("ssh") => "sshPublicKey",
                 Some("password") => "userPassword",
-                Some(other) => return Err(params.error(format!("invalid type {other:?}, supported values are: ssh, password"))),
+                Some(other) => {
+                    return Err(params.error(format!("invalid access credential type {other:?}, supported values are: ssh, password")));
+                }
             };
             let method = params.get("method").unwrap_or("ga");
             let propagation = match (kind, method) {
                 ("userPassword", "ga") => json!({"qemuGuestAgent": {}}),
-                ("userPassword", _) => return Err(params.error("type password supports only method ga")),
+                ("userPassword", _) => {
+                    return Err(params.error(format!("invalid access credentials password method {method:?}, supported values are: ga")));
+                }
                 (_, "ga") => {
                     let user = params.get("user").or(self.user.as_deref());
-                    let user = user.ok_or_else(|| params.error("user must be specified with method ga"))?;
+                    let user = user.ok_or_else(|| {
+                        params.error("user must be specified with access credential ssh method ga (\"--user\" flag or param \"user\")")
+                    })?;
                     managed = true;
                     json!({"qemuGuestAgent": {"users": [user]}})
                 }
                 (_, "nocloud") => json!({"noCloud": {}}),
                 (_, "configdrive") => json!({"configDrive": {}}),
                 (_, other) => {
-                    return Err(params.error(format!("invalid method {other:?}, supported values are: ga, nocloud, configdrive")));
+                    return Err(params.error(format!(
+                        "invalid access credentials ssh method {other:?}, supported values are: ga, nocloud, configdrive"
+                    )));
                 }
             };
             all.push(json!({kind: {"source": {"secret": {"secretName": secret}}, "propagationMethod": propagation}}));
@@ -100,13 +108,16 @@ impl CloudInit {
             None | Some("nocloud") => "cloudInitNoCloud",
             Some("configdrive") => "cloudInitConfigDrive",
             Some("none") => {
-                if any {
-                    around.deps.err.line("WARNING: cloud-init is none, the other cloud-init flags have no effect");
+                let beside_user = given.iter().any(|(flag, set)| *set && *flag != "user");
+                if beside_user || self.cloud_init_user_data.is_some() || self.cloud_init_network_data.is_some() {
+                    around.deps.err.line(
+                        "WARNING: --cloud-init: was set to none, not creating a data source although other cloud-init options were set",
+                    );
                 }
                 return Ok(None);
             }
             Some(other) => bail!(
-                "failed to parse \"--cloud-init\" flag: invalid cloud-init source type {other:?}, supported values are: nocloud, configdrive, none"
+                "failed to parse \"--cloud-init\" flag: invalid cloud-init data source type {other:?}, supported values are: nocloud, configdrive, none"
             ),
         };
         if !any && self.cloud_init.is_none() {
@@ -134,7 +145,7 @@ impl CloudInit {
             lines.push(format!("user: {user}"));
         }
         if let Some(path) = &self.password_file {
-            around.deps.err.line("WARNING: the password is written in cleartext into the manifest");
+            around.deps.err.line("WARNING: --password-file: The password is stored in cleartext in the VM definition!");
             let password =
                 around.deps.host.read(path).map_err(|error| Error::new(format!("failed to parse \"--password-file\" flag: {error}")))?;
             lines.push(format!("password: {}", String::from_utf8_lossy(&password).trim_end_matches(['\r', '\n'])));
@@ -146,7 +157,7 @@ impl CloudInit {
         }
         if managed {
             lines.push("runcmd:".to_owned());
-            lines.push("  - [ setsebool, -P, virt_qemu_ga_manage_ssh, on ]".to_owned());
+            lines.push("  - [ setsebool, -P, 'virt_qemu_ga_manage_ssh', 'on' ]".to_owned());
         }
         Ok(lines.join("\n"))
     }

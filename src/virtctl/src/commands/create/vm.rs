@@ -29,8 +29,8 @@ pub struct CreateVm {
     #[arg(long)]
     instancetype: Option<String>,
     /// Infer the instance type from the volume the guest boots from; the default, where that is possible
-    #[arg(long)]
-    infer_instancetype: bool,
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "true|false", hide_possible_values = true)]
+    infer_instancetype: Option<bool>,
     /// Volume to infer the instance type from
     #[arg(long, value_name = "VOLUME")]
     infer_instancetype_from: Option<String>,
@@ -38,8 +38,8 @@ pub struct CreateVm {
     #[arg(long)]
     preference: Option<String>,
     /// Infer the preference from the volume the guest boots from; the default, where that is possible
-    #[arg(long)]
-    infer_preference: bool,
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "true|false", hide_possible_values = true)]
+    infer_preference: Option<bool>,
     /// Volume to infer the preference from
     #[arg(long, value_name = "VOLUME")]
     infer_preference_from: Option<String>,
@@ -96,7 +96,7 @@ impl CreateVm {
             let params = Params::parse("volume-pvc", text, &["src", "name", "bootorder"])?;
             let (namespace, claim) = params.source()?;
             if namespace.is_some() {
-                return Err(params.error("not allowed to specify namespace of PVC"));
+                return Err(params.error(format!("not allowed to specify namespace of pvc {claim:?}")));
             }
             let name = params.get("name").unwrap_or(&claim).to_owned();
             volumes.add(&params, &name, ("persistentVolumeClaim", json!({"claimName": claim})))?;
@@ -119,12 +119,14 @@ impl CreateVm {
             let params = Params::parse("volume-sysprep", text, &["src", "type"])?;
             let (namespace, name) = params.source()?;
             if namespace.is_some() {
-                return Err(params.error("not allowed to specify namespace of ConfigMap or Secret"));
+                return Err(params.error(format!("not allowed to specify namespace of configmap or secret {name:?}")));
             }
             let source = match params.get("type") {
                 None | Some("configmap") => json!({"configMap": {"name": name}}),
                 Some("secret") => json!({"secret": {"name": name}}),
-                Some(other) => return Err(params.error(format!("invalid source type {other:?}, supported values are: configmap, secret"))),
+                Some(other) => {
+                    return Err(params.error(format!("invalid sysprep source type {other:?}, supported values are: configmap, secret")));
+                }
             };
             volumes.add(&params, "sysprepdisk", ("sysprep", source))?;
         }
@@ -135,13 +137,13 @@ impl CreateVm {
         let memory = ("memory", self.memory.is_some());
         let kinds = [
             ("instancetype", self.instancetype.is_some()),
-            ("infer-instancetype", self.infer_instancetype),
+            ("infer-instancetype", self.infer_instancetype.is_some()),
             ("infer-instancetype-from", self.infer_instancetype_from.is_some()),
         ];
         exclusive(&[&[memory], kinds.as_slice()].concat())?;
         exclusive(&[
             ("preference", self.preference.is_some()),
-            ("infer-preference", self.infer_preference),
+            ("infer-preference", self.infer_preference.is_some()),
             ("infer-preference-from", self.infer_preference_from.is_some()),
         ])?;
         let Some(strategy) = STRATEGIES.iter().find(|known| known.eq_ignore_ascii_case(&self.run_strategy)) else {
@@ -167,10 +169,11 @@ impl CreateVm {
             spec["instancetype"] = matcher("instancetype", text, ["virtualmachineinstancetype", "virtualmachineclusterinstancetype"])?;
             guest = None;
         } else {
-            let explicit = self.infer_instancetype || self.infer_instancetype_from.is_some();
-            let flag = if self.infer_instancetype_from.is_some() { "infer-instancetype-from" } else { "infer-instancetype" };
+            let explicit = self.infer_instancetype == Some(true) || self.infer_instancetype_from.is_some();
             // Memory that is given is not given up for what could be inferred.
-            if let Some(matcher) = inferred(flag, explicit, self.infer_instancetype_from.as_deref(), self.memory.is_none())? {
+            let implicit = self.infer_instancetype.is_none() && self.memory.is_none();
+            let flag = if self.infer_instancetype_from.is_some() { "infer-instancetype-from" } else { "infer-instancetype" };
+            if let Some(matcher) = inferred(flag, explicit, self.infer_instancetype_from.as_deref(), implicit)? {
                 spec["instancetype"] = matcher;
                 guest = guest.filter(|_| !explicit);
             }
@@ -178,9 +181,9 @@ impl CreateVm {
         if let Some(text) = &self.preference {
             spec["preference"] = matcher("preference", text, ["virtualmachinepreference", "virtualmachineclusterpreference"])?;
         } else {
-            let explicit = self.infer_preference || self.infer_preference_from.is_some();
+            let explicit = self.infer_preference == Some(true) || self.infer_preference_from.is_some();
             let flag = if self.infer_preference_from.is_some() { "infer-preference-from" } else { "infer-preference" };
-            if let Some(matcher) = inferred(flag, explicit, self.infer_preference_from.as_deref(), true)? {
+            if let Some(matcher) = inferred(flag, explicit, self.infer_preference_from.as_deref(), self.infer_preference.is_none())? {
                 spec["preference"] = matcher;
             }
         }

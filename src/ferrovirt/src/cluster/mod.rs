@@ -181,7 +181,7 @@ impl Cluster {
         let admin = requests::client(&server, &counts, UserInfo::admin());
         let launchers = Launchers::new(options.guests.clone());
         let processes = match options.processes {
-            Some(how) => Some(Processes::new(how, &pki.ca.cert_pem, &server, &counts, options.guests.boot_time)?),
+            Some(how) => Some(Processes::new(how, &pki.ca.cert_pem, &server, &counts, options.guests.boot_time).await?),
             None => None,
         };
         let guests = launchers.clone();
@@ -216,7 +216,8 @@ impl Cluster {
         }
         let simulation = builder.start();
         let cluster = Self { server, simulation, launchers, counts, processes, clock, pki, now };
-        setup::install(&admin, &cluster.clock).await?;
+        let emulated = cluster.processes.as_ref().is_some_and(|processes| processes.machine().is_some());
+        setup::install(&admin, &cluster.clock, emulated).await?;
         Ok(cluster)
     }
 

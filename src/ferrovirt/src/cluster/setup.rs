@@ -10,13 +10,14 @@ use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, ResourceExt as _};
 use planner::install::{Installation, objects};
 use runtime::Clock;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The tag of the components' images. They are never pulled: the kubelets run them in process.
 pub const TAG: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
-/// Applies the CustomResourceDefinitions and the installation; what is there already (a data folder) stays.
-pub async fn install(client: &Client, clock: &Clock) -> Result<(), StartError> {
+/// Applies the CustomResourceDefinitions and the installation; what is there already (a data folder) stays. Guests that may be `emulated`
+/// need no hardware for it (`useEmulation` of the cluster's configuration, which its administrator can change).
+pub async fn install(client: &Client, clock: &Clock, emulated: bool) -> Result<(), StartError> {
     for crd in api::crd::all()? {
         let value = serde_json::to_value(&crd)?;
         create(client, &value).await?;
@@ -31,7 +32,10 @@ pub async fn install(client: &Client, clock: &Clock) -> Result<(), StartError> {
         secrets: trust.secrets,
         infra_anywhere: true,
     };
-    for object in objects(&installation) {
+    for mut object in objects(&installation) {
+        if emulated && object.get("kind").and_then(Value::as_str) == Some("KubeVirt") {
+            json_patch::merge(&mut object, &json!({"spec": {"configuration": {"developerConfiguration": {"useEmulation": true}}}}));
+        }
         create(client, &object).await?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use virtctl::{Connect as _, ConnectionArgs, FromKubeconfig, Machine, Session};
 use super::guest::Images;
 
 /// How long anything may take: emulated guests on a busy machine are slow.
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The folder of the launcher that links libvirt: given, beside the program under test, or built.
 ///
@@ -91,7 +91,11 @@ impl Up {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = lines.map_while(Result::ok).inspect(|line| println!("{line}")).any(|line| line.starts_with("ready after"));
         assert!(ready, "it ended before it was ready");
-        let flags = ConnectionArgs { kubeconfig: Some(kubeconfig.display().to_string()), ..ConnectionArgs::default() };
+        let flags = ConnectionArgs {
+            kubeconfig: Some(kubeconfig.display().to_string()),
+            request_timeout: "0".to_owned(),
+            ..ConnectionArgs::default()
+        };
         let session = FromKubeconfig.connect(&flags).await.unwrap();
         Some(Self { child, folder, session })
     }

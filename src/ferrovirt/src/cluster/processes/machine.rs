@@ -7,9 +7,7 @@
 //! the folder that it was told.
 
 use api::names;
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use simcluster::ContainerContext;
 use std::fs;
@@ -408,14 +406,11 @@ impl Drop for Name {
     }
 }
 
-/// Whether a process that was killed is gone; orphans come to this process, which collects them.
+/// Whether a process that was killed is gone, or waits only to be collected by its parent.
 fn is_gone(pid: Pid) -> bool {
-    match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-        Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => false,
-        Ok(_) => true,
-        // Somebody else's child.
-        Err(_) => !Path::new("/proc").join(pid.to_string()).exists(),
-    }
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state comes after the name, which is in brackets and may have brackets itself.
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Processes whose command line or environment names a path.

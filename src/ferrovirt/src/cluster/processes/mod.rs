@@ -165,11 +165,7 @@ impl Processes {
         let folder = tempfile::Builder::new().prefix("ferrovirt-").tempdir().map_err(ProcessesError::Folder)?;
         let machine = match &options.machine {
             None => None,
-            Some(options) => {
-                // What a killed container leaves behind comes to this process, which collects it.
-                nix::sys::prctl::set_child_subreaper(true).map_err(|errno| ProcessesError::Folder(errno.into()))?;
-                Some(Machine::prepare(options.clone(), folder.path()).await?)
-            }
+            Some(options) => Some(Machine::prepare(options.clone(), folder.path()).await?),
         };
         let kubelet = UserInfo::new("system:kubelet", &["system:masters", "system:authenticated"]);
         let processes = Arc::new(Self {

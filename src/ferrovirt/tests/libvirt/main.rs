@@ -73,7 +73,7 @@ async fn two_guests_live_from_their_manifests_until_nothing_is_left() {
     assert_eq!((emulators.len(), up.pids("virt-launcher").len(), up.pids("virt-launcher-monitor").len()), (2, 2, 2));
     for pid in &emulators {
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
-        assert!(line.contains("accel=tcg"), "emulated, as the cluster is configured: {line}");
+        assert!(line.contains("-accel\0tcg"), "emulated, as the cluster is configured: {line}");
     }
 
     // Pause and unpause.

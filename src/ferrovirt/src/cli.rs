@@ -62,6 +62,7 @@ pub enum Command {
 
 /// Options of `ferrovirt up`.
 #[derive(Args, Clone, Debug)]
+#[command(group = clap::ArgGroup::new("apart").multiple(true))]
 pub struct Up {
     /// How many nodes to simulate.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=5000))]
@@ -79,14 +80,30 @@ pub struct Up {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = runtime::process::duration)]
     pub guest_boot_time: Duration,
     /// Run the components and every launcher as processes of their own instead of in this one.
-    #[arg(long)]
+    #[arg(long, group = "apart")]
     pub processes: bool,
-    /// The folder with the components' programs. Without it this program plays them all.
-    #[arg(long, value_name = "DIR", requires = "processes", env = "FERROVIRT_PROGRAMS")]
+    /// What runs guests. Real ones (`libvirt`) need QEMU, libvirt and a virt-launcher that was built with libvirt; they imply --processes.
+    #[arg(long, value_enum, default_value_t = Guests::Fake, group = "apart")]
+    pub hypervisor: Guests,
+    /// The folder with the content of the images that real guests boot from, `DIR/IMAGE/disk/…`; an image that is not there cannot be pulled.
+    #[arg(long, value_name = "DIR", requires = "hypervisor")]
+    pub images: Option<PathBuf>,
+    /// The folder with the components' programs. Without it this program plays them all, but for the launcher of real guests, which is
+    /// looked for beside this program and in $PATH.
+    #[arg(long, value_name = "DIR", requires = "apart", env = "FERROVIRT_PROGRAMS")]
     pub programs: Option<PathBuf>,
     /// Seed of names, UIDs and jitter; the same seed gives the same cluster. Without it a random one.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+}
+
+/// What runs guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Guests {
+    /// Nothing: guests only pretend, and do what annotations say.
+    Fake,
+    /// QEMU on this machine, through libvirt.
+    Libvirt,
 }
 
 /// Options of `ferrovirt render`.

@@ -1,7 +1,7 @@
 //! `ferrovirt up`: the platform until Ctrl-C.
 
-use crate::cli::Up;
-use crate::cluster::processes::ProcessOptions;
+use crate::cli::{Guests, Up};
+use crate::cluster::processes::{MachineOptions, ProcessOptions};
 use crate::cluster::{Cluster, Options, StartError};
 use crate::endpoint::{Endpoint, EndpointError, write_kubeconfig};
 use fake_hypervisor::GuestScript;
@@ -36,13 +36,19 @@ pub async fn run(args: &Up, seed: u64, stop: CancellationToken) -> Result<(), Er
     };
     let endpoint = Endpoint::bind(&args.listen).await?;
     say(format!("starting KubeVirt's API with {} simulated node{}", args.nodes, if args.nodes == 1 { "" } else { "s" }));
+    let real = args.hypervisor == Guests::Libvirt;
+    let machine = real.then(|| MachineOptions { images: args.images.clone(), programs: args.programs.clone() });
     let options = Options {
         nodes: usize::from(args.nodes),
         data_dir: args.data_dir.clone(),
         server_names: endpoint.names(),
         guests: GuestScript { boot_time: args.guest_boot_time, ..GuestScript::default() },
         uploads_over_tcp: true,
-        processes: args.processes.then(|| ProcessOptions { url: endpoint.url(), programs: args.programs.clone() }),
+        processes: (args.processes || machine.is_some()).then(|| ProcessOptions {
+            url: endpoint.url(),
+            programs: args.programs.clone(),
+            machine,
+        }),
         ..Options::real(seed)
     };
     let cluster = tokio::select! {
@@ -67,6 +73,9 @@ pub async fn run(args: &Up, seed: u64, stop: CancellationToken) -> Result<(), Er
         say(format!("  API server    {url}"));
         say("  components    virt-api, virt-controller, virt-handler on each node: ready".to_owned());
         if let Some(processes) = cluster.processes() {
+            if let Some(machine) = processes.machine() {
+                say(format!("  guests        {} through libvirt, by {}", machine.version(), machine.launcher().display()));
+            }
             say(format!("  processes     one a component and two a VM; their files are in {}", processes.folder().display()));
         }
         say(format!("  kubeconfig    {file}"));

@@ -1,7 +1,9 @@
 //! What host and hypervisor can do, as a value (hypervisor.md §11, node.md §12).
 
+use serde::{Deserialize, Serialize};
+
 /// What host and hypervisor can do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// The emulator's version, `QEMU 9.1.0`.
     pub version: String,
@@ -38,7 +40,7 @@ pub struct Capabilities {
 }
 
 /// A processor model the hypervisor knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuModel {
     /// `Haswell-noTSX`.
     pub name: String,
@@ -47,7 +49,7 @@ pub struct CpuModel {
 }
 
 /// Whether a host can run a processor model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Usable {
     /// It can.
     Yes,
@@ -58,7 +60,7 @@ pub enum Usable {
 }
 
 /// The processor a guest gets that asks for the host's model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostModel {
     /// The nearest named model.
     pub name: String,
@@ -69,7 +71,7 @@ pub struct HostModel {
 }
 
 /// A NUMA cell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumaCell {
     /// Its number.
     pub id: u32,
@@ -80,7 +82,7 @@ pub struct NumaCell {
 }
 
 /// The time stamp counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tsc {
     /// Hertz.
     pub frequency: u64,

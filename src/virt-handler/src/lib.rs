@@ -40,7 +40,7 @@ use heartbeat::Heartbeat;
 pub use heartbeat::{AllocatablePatch, AwaitedDevices, DevicePlugins};
 use launchers::Launchers;
 pub use options::sync_options;
-pub use program::Program;
+pub use program::{CAPABILITIES, Program};
 use receiver::Receiver;
 use vmi::Controller;
 use watchdog::Watchdog;
@@ -65,6 +65,14 @@ impl std::fmt::Debug for Host {
 /// Why virt-handler ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What the node's hypervisor can do is not readable.
+    #[error("read what the node's hypervisor can do in {}", path.display())]
+    Capabilities {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: std::io::Error,
+    },
     /// The node's name is not given.
     #[error("the node's name is not known: give --hostname-override or NODE_NAME")]
     NoNode,

@@ -50,7 +50,9 @@ impl Inner {
         let domain = if let Some(domain) = self.domain().await? {
             domain
         } else {
-            let definition = self.convert(&vmi, options)?;
+            self.disks.find_images(&vmi).await.map_err(RpcError::Refused)?;
+            let mut definition = self.convert(&vmi, options)?;
+            self.disks.make(&vmi, &mut definition).await.map_err(RpcError::Refused)?;
             // Known before the event of the definition is told.
             self.records.set(|records| records.uid.clone_from(&self.identity.uid));
             self.remember_grace_period(&vmi);
@@ -68,6 +70,7 @@ impl Inner {
                 if paused {
                     self.state().paused_by_user = true;
                 }
+                self.disks.make_first_boot(&vmi, &*domain).await.map_err(RpcError::Refused)?;
                 let mode = if paused { StartMode::Paused } else { StartMode::Running };
                 domain.create(mode).await.map_err(|error| refused(&error))?;
                 started = true;

@@ -8,6 +8,9 @@ use convert::domain::{Architecture, ContainerDiskFormat, Context, HostCell, Host
 use hypervisor::Capabilities;
 use launcher_rpc::cmd::VirtualMachineOptions;
 
+use crate::place::{Place, use_user_network};
+use crate::storage::{ImageFormat, format_of};
+
 /// Makes the domain of a VMI; the error is its text.
 pub type Conversion = Arc<dyn Fn(&VirtualMachineInstance, &VirtualMachineOptions) -> Result<domain::Domain, String> + Send + Sync>;
 
@@ -26,8 +29,28 @@ pub struct HostFacts {
     pub firmware: BTreeSet<String>,
     /// Whether libvirt chooses the firmware.
     pub firmware_auto_selection: bool,
-    /// The format of container disks.
-    pub container_disk_format: ContainerDiskFormat,
+    /// Where disks are files of this machine; nowhere for a hypervisor that only pretends.
+    pub files: Option<Files>,
+}
+
+/// Where the launcher's files are.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The container's place on this machine.
+    pub place: Place,
+    /// Where container disks are, in the container.
+    pub container_disks: String,
+}
+
+impl Files {
+    /// The format of a container disk by its place among the volumes. One that cannot be read is found out when it is made.
+    fn format(&self, index: usize) -> ContainerDiskFormat {
+        let path = self.place.path(&format!("{}/disk_{index}.img", self.container_disks));
+        match format_of(&path) {
+            Ok(Ok(ImageFormat::Raw)) => ContainerDiskFormat::Raw,
+            _ => ContainerDiskFormat::Qcow2,
+        }
+    }
 }
 
 impl HostFacts {
@@ -52,7 +75,18 @@ impl HostFacts {
             firmware_directory: "/usr/share/OVMF".to_owned(),
             firmware: firmware.iter().map(|file| (*file).to_owned()).collect(),
             firmware_auto_selection: false,
-            container_disk_format: ContainerDiskFormat::Qcow2,
+            files: None,
+        }
+    }
+
+    /// This machine: what the hypervisor says of it, the firmware in `firmware_directory`, and the container's files.
+    pub fn real(capabilities: Arc<Capabilities>, allow_emulation: bool, firmware_directory: &str, files: Files) -> Self {
+        let entries = std::fs::read_dir(firmware_directory).into_iter().flatten().filter_map(Result::ok);
+        Self {
+            firmware: entries.filter_map(|entry| entry.file_name().into_string().ok()).collect(),
+            firmware_directory: firmware_directory.to_owned(),
+            files: Some(files),
+            ..Self::simulated(capabilities, allow_emulation)
         }
     }
 
@@ -64,6 +98,10 @@ impl HostFacts {
             let firmware = vmi.spec.domain.firmware.as_ref();
             if let Some(uuid) = firmware.and_then(|firmware| firmware.uuid.clone()).filter(|uuid| !uuid.is_empty()) {
                 domain.uuid.get_or_insert(uuid);
+            }
+            if let Some(files) = &self.files {
+                use_user_network(&mut domain);
+                files.place.relocate(&mut domain);
             }
             Ok(domain)
         })
@@ -92,8 +130,12 @@ impl HostFacts {
                 .spec
                 .volumes
                 .iter()
-                .filter(|volume| volume.container_disk.is_some())
-                .map(|volume| (volume.name.clone(), self.container_disk_format))
+                .enumerate()
+                .filter(|(_, volume)| volume.container_disk.is_some())
+                .map(|(index, volume)| {
+                    let format = self.files.as_ref().map_or(ContainerDiskFormat::Qcow2, |files| files.format(index));
+                    (volume.name.clone(), format)
+                })
                 .collect(),
             preallocated_volumes: options.preallocated_volumes.iter().cloned().collect(),
             smbios: options.smbios.as_ref().map(|smbios| Smbios {

@@ -14,6 +14,7 @@ use runtime::Clock;
 use crate::agent::AgentStore;
 use crate::convert::Conversion;
 use crate::records::Records;
+use crate::storage::Disks;
 use crate::vsock;
 
 /// Whose launcher it is.
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) domain_name: String,
     pub(crate) hypervisor: Arc<dyn Hypervisor>,
     pub(crate) convert: Conversion,
+    pub(crate) disks: Arc<dyn Disks>,
     pub(crate) clock: Clock,
     pub(crate) records: Records,
     /// Serialises what changes the domain (node.md §7).
@@ -77,13 +79,14 @@ pub(crate) struct State {
 
 impl Launcher {
     /// A launcher for one VMI.
-    pub fn new(identity: Identity, hypervisor: Arc<dyn Hypervisor>, convert: Conversion, clock: Clock) -> Self {
+    pub fn new(identity: Identity, hypervisor: Arc<dyn Hypervisor>, convert: Conversion, disks: Arc<dyn Disks>, clock: Clock) -> Self {
         let domain_name = identity.domain_name();
         let inner = Inner {
             identity,
             domain_name,
             hypervisor,
             convert,
+            disks,
             clock,
             records: Records::default(),
             modify: tokio::sync::Mutex::new(()),

@@ -19,6 +19,7 @@ use crate::convert::Conversion;
 use crate::device_sockets;
 use crate::launcher::{Identity, Launcher};
 use crate::notifier::{Notifier, Progress};
+use crate::storage::Disks;
 
 /// How long the handler has to remove the domain after it ended.
 const REMOVAL: Duration = Duration::from_secs(15);
@@ -47,6 +48,8 @@ pub struct Deps {
     pub hypervisor: Arc<dyn Hypervisor>,
     /// Makes the domain of a VMI.
     pub convert: Conversion,
+    /// Makes what the guest's disks are made of.
+    pub disks: Arc<dyn Disks>,
     /// Where timestamps come from.
     pub clock: Clock,
     /// How the handler is found.
@@ -116,14 +119,14 @@ pub enum RunError {
 /// # Errors
 /// The command server could not be started.
 pub async fn run(args: &Args, deps: Deps) -> Result<Exit, RunError> {
-    let Deps { hypervisor, convert, clock, rendezvous, stop } = deps;
+    let Deps { hypervisor, convert, disks, clock, rendezvous, stop } = deps;
     if args.simulate_crash {
         tracing::error!("Simulated virt-launcher crash");
         return Ok(Exit::Simulated);
     }
     let identity = Identity { namespace: args.namespace.clone(), name: args.name.clone(), uid: args.uid.clone() };
     let events = hypervisor.events();
-    let launcher = Launcher::new(identity, hypervisor, convert, clock);
+    let launcher = Launcher::new(identity, hypervisor, convert, disks, clock);
     let (progress, mut watched) = watch::channel(Progress::default());
     let handler: Arc<dyn Notify> = match &rendezvous {
         Rendezvous::Local(pod) => pod.handler(),

@@ -85,6 +85,7 @@ async fn pod(script: GuestScript) -> Pod {
             ))
             .map_err(|error| error.to_string())
         }),
+        disks: Arc::new(virt_launcher::storage::NoDisks),
         clock: Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap()),
         rendezvous: Rendezvous::Local(place),
         stop: stop.clone(),

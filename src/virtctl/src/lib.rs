@@ -18,7 +18,7 @@ pub use cli::Args;
 pub use connect::{Connect, ConnectionArgs, FromKubeconfig};
 pub use error::{Error, Result};
 pub use host::{Host, LocalHost, Output, RawTerminal};
-pub use session::{Machine, Session};
+pub use session::{Machine, Session, Stream};
 
 use runtime::{Clock, Entropy, Net};
 use serde_json::Value;

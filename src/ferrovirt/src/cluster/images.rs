@@ -2,7 +2,7 @@
 
 use super::NAMESPACE;
 use super::launchers::Launchers;
-use super::processes::Processes;
+use super::processes::{Processes, is_launcher};
 use super::requests::{self, RequestCounts};
 use super::shell;
 use apiserver::auth::UserInfo;
@@ -52,10 +52,17 @@ pub fn all(around: &Surroundings, unpullable: &[String]) -> Images {
     let program = |run: fn(Surroundings, ContainerContext) -> futures::future::BoxFuture<'static, i32>| {
         let around = around.clone();
         move |container: ContainerContext| match &around.processes {
-            Some(processes) if Processes::runs(&container) => Arc::clone(processes).run(container).boxed(),
+            Some(processes) if processes.runs(&container) => Arc::clone(processes).run(container).boxed(),
             _ => run(around.clone(), container).map(Exit::from).boxed(),
         }
     };
+    if let Some(processes) = around.processes.clone().filter(|processes| processes.machine().is_some()) {
+        // What a guest boots from has to be there; all else only pretends anyway.
+        images = images.pulled_if(move |pod, image| {
+            let disk = is_launcher(pod) && !image.contains("virt-launcher");
+            processes.machine().filter(|_| disk).map_or(Ok(()), |machine| machine.image(image).map(drop))
+        });
+    }
     images
         .run("virt-api", program(|around, container| component(around, container, "virt-api").boxed()))
         .run("virt-controller", program(|around, container| component(around, container, "virt-controller").boxed()))

@@ -121,6 +121,7 @@ impl Launchers {
         let deps = Deps {
             hypervisor: Arc::new(hypervisor),
             convert: facts.conversion(),
+            disks: Arc::new(virt_launcher::storage::NoDisks),
             clock: clock.clone(),
             rendezvous: Rendezvous::Local(self.directory(&node).pod(&pod, vec![pod_ip.clone()])),
             stop: term,

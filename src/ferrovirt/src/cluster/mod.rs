@@ -202,7 +202,7 @@ impl Cluster {
         let admin = requests::client(&server, &counts, UserInfo::admin());
         let launchers = Launchers::new(options.guests.clone());
         let processes = match options.processes {
-            Some(how) => Some(Processes::new(how, &pki.ca.cert_pem, &server, &counts, options.guests.boot_time)?),
+            Some(how) => Some(Processes::new(how, &pki.ca.cert_pem, &server, &counts, options.guests.boot_time).await?),
             None => None,
         };
         let guests = launchers.clone();
@@ -239,7 +239,8 @@ impl Cluster {
         let tokens = runtime::Entropy::from_seed(options.seed.wrapping_add(2));
         let uploads = uploads::start(uploads, &sites, admin.clone(), &pki, &clock, tokens).await?;
         let cluster = Self { server, simulation, launchers, counts, processes, clock, pki, now, net, _uploads: uploads };
-        setup::install(&admin, &cluster.clock).await?;
+        let emulated = cluster.processes.as_ref().is_some_and(|processes| processes.machine().is_some());
+        setup::install(&admin, &cluster.clock, emulated).await?;
         Ok(cluster)
     }
 

@@ -11,7 +11,7 @@ use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, ResourceExt as _};
 use planner::install::{Installation, objects};
 use runtime::Clock;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::OnceLock;
 
 /// The tag of the components' images. They are never pulled: the kubelets run them in process.
@@ -25,8 +25,9 @@ pub fn definitions() -> Definitions {
     DEFINITIONS.get_or_init(make).clone()
 }
 
-/// Applies the installation; what is there already (a data folder) stays.
-pub async fn install(client: &Client, clock: &Clock) -> Result<(), StartError> {
+/// Applies the installation; what is there already (a data folder) stays. Guests that may be `emulated` need no hardware for it
+/// (`useEmulation` of the cluster's configuration, which its administrator can change).
+pub async fn install(client: &Client, clock: &Clock, emulated: bool) -> Result<(), StartError> {
     let trust = pki::issue(NAMESPACE, clock)?;
     let installation = Installation {
         namespace: NAMESPACE.to_owned(),
@@ -37,7 +38,10 @@ pub async fn install(client: &Client, clock: &Clock) -> Result<(), StartError> {
         secrets: trust.secrets,
         infra_anywhere: true,
     };
-    for object in objects(&installation).into_iter().chain(simcluster::data_volume_roles()) {
+    for mut object in objects(&installation).into_iter().chain(simcluster::data_volume_roles()) {
+        if emulated && object.get("kind").and_then(Value::as_str) == Some("KubeVirt") {
+            json_patch::merge(&mut object, &json!({"spec": {"configuration": {"developerConfiguration": {"useEmulation": true}}}}));
+        }
         create(client, &object).await?;
     }
     Ok(())

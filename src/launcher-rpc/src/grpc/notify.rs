@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Request, Response as Answer, Status};
 
-use super::{ServeError, VERSIONS, agree, dial, failed, listen};
+use super::path::bind_for_owner;
+use super::{ServeError, VERSIONS, agree, dial, failed};
 use crate::notify_info::notify_info_client::NotifyInfoClient;
 use crate::notify_info::notify_info_server::{NotifyInfo, NotifyInfoServer};
 use crate::notify_info::{NotifyInfoRequest, NotifyInfoResponse};
@@ -26,7 +27,7 @@ use crate::{DomainChange, DomainEvent, Notify, Result, RpcError, Severity, VmiEv
 /// # Errors
 /// The socket cannot be listened on, or the server breaks.
 pub async fn serve_handler(socket: &Path, handler: Arc<dyn Notify>, shutdown: CancellationToken) -> std::result::Result<(), ServeError> {
-    let listener = listen(socket)?;
+    let listener = bind_for_owner(socket).map_err(|source| ServeError::Listen { path: socket.to_owned(), source })?;
     tonic::transport::Server::builder()
         .add_service(NotifyInfoServer::new(Info))
         .add_service(NotifyServer::new(Served { handler }))

@@ -49,6 +49,22 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(Reachable::new(path)?.path)
 }
 
+/// Listens on a socket that belongs to whoever has its folder: a launcher that is not root has to reach its handler, which is.
+///
+/// # Errors
+/// As [`bind`]; the socket cannot be given away.
+pub(super) fn bind_for_owner(path: &Path) -> io::Result<UnixListener> {
+    use std::os::unix::fs::{MetadataExt as _, lchown};
+    let listener = bind(path)?;
+    if let Some(folder) = path.parent() {
+        let (folder, own) = (std::fs::metadata(folder)?, std::fs::symlink_metadata(path)?);
+        if (folder.uid(), folder.gid()) != (own.uid(), own.gid()) {
+            lchown(path, Some(folder.uid()), Some(folder.gid()))?;
+        }
+    }
+    Ok(listener)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

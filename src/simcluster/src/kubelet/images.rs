@@ -94,10 +94,14 @@ pub(super) enum Behaviour {
     Unpullable(String),
 }
 
+/// Whether an image can be pulled for a pod; the error is why not.
+pub type Registry = Arc<dyn Fn(&Pod, &str) -> Result<(), String> + Send + Sync>;
+
 /// Images by name pattern; the first that matches counts, every other image is a pause.
 #[derive(Clone, Default)]
 pub struct Images {
     known: Vec<(String, Behaviour)>,
+    registry: Option<Registry>,
 }
 
 impl fmt::Debug for Images {
@@ -139,7 +143,17 @@ impl Images {
         self
     }
 
-    pub(super) fn behaviour(&self, image: &str) -> Behaviour {
+    /// Images that can be pulled only where `registry` has them.
+    #[must_use]
+    pub fn pulled_if(mut self, registry: impl Fn(&Pod, &str) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        self.registry = Some(Arc::new(registry));
+        self
+    }
+
+    pub(super) fn behaviour(&self, pod: &Pod, image: &str) -> Behaviour {
+        if let Some(Err(why)) = self.registry.as_ref().map(|registry| registry(pod, image)) {
+            return Behaviour::Unpullable(why);
+        }
         self.known.iter().find(|(pattern, _)| image_matches(pattern, image)).map_or(Behaviour::Pause, |(_, behaviour)| behaviour.clone())
     }
 }

@@ -172,6 +172,7 @@ impl World {
         let deps = virt_launcher::Deps {
             hypervisor: Arc::new(hypervisor.clone()),
             convert: facts.conversion(),
+            disks: Arc::new(virt_launcher::storage::NoDisks),
             clock: self.clock.clone(),
             rendezvous: Rendezvous::Local(place),
             stop: stop.clone(),

@@ -13,7 +13,8 @@ use runtime::process::Options;
 
 /// Logs of helpers, which end with the container.
 const PASST_LOG: &str = "/var/run/kubevirt/passt.log";
-const QEMU_LOGS: &str = "/run/kubevirt-private/libvirt/qemu/log";
+/// Where libvirt's daemon keeps QEMU's, and where its driver in virt-launcher does.
+const QEMU_LOGS: [&str; 2] = ["/run/kubevirt-private/libvirt/qemu/log", "/run/libvirt/log/qemu"];
 /// The beginnings of the emulator's program names.
 const EMULATORS: [&str; 2] = ["qemu-system", "qemu-kvm"];
 /// How long an emulator that survived its launcher has to end, and how often that is looked at.
@@ -22,8 +23,8 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Prints the logs of helpers.
 pub(super) fn show_logs(process: &Options) {
-    let folder = fs::read_dir(process.path(QEMU_LOGS)).into_iter().flatten().filter_map(Result::ok);
-    let mut logs: Vec<PathBuf> = folder.map(|entry| entry.path()).collect();
+    let folders = QEMU_LOGS.iter().flat_map(|folder| fs::read_dir(process.path(folder)).into_iter().flatten()).filter_map(Result::ok);
+    let mut logs: Vec<PathBuf> = folders.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     logs.sort();
     logs.insert(0, process.path(PASST_LOG));
     for path in logs {

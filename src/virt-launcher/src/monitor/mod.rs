@@ -145,6 +145,26 @@ impl Monitor {
     }
 }
 
+/// Runs a program to its end, and collects whatever it leaves behind meanwhile: libvirt waits until the emulators it asked are gone, which
+/// they are only once somebody has collected them. The exit code.
+///
+/// # Errors
+/// It cannot be started.
+pub fn collecting(mut program: Command) -> io::Result<i32> {
+    end_with_parent()?;
+    set_child_subreaper(true)?;
+    let started = program.env(PARENT, std::process::id().to_string()).spawn()?;
+    let program = Pid::from_raw(started.id().cast_signed());
+    loop {
+        match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, status)) if pid == program => return Ok(status),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == program => return Ok(SIGNALLED + signal as i32),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
 /// Collects every child that has ended; the launcher's exit code when it is among them.
 fn reap(launcher: Pid) -> Result<Option<i32>, MonitorError> {
     let mut code = None;

@@ -1,5 +1,6 @@
 //! One process of a pod, from its start to its end.
 
+use super::machine::{MachineError, Name};
 use super::mounts::{MountError, Mounts};
 use super::{Processes, program};
 use fake_hypervisor::PREFIX;
@@ -36,6 +37,9 @@ pub(super) enum StartError {
     /// Its volumes.
     #[error(transparent)]
     Mounts(#[from] MountError),
+    /// What real guests need.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// Its program.
     #[error("start {program}")]
     Spawn {
@@ -60,12 +64,16 @@ pub(super) async fn start(
         let place = Place { processes: Arc::clone(processes), pod: container.pod.clone() };
         std::fs::create_dir_all(&folder).map_err(|source| MountError::File { path: folder.clone(), source })?;
         let mounts = Mounts::set_up(processes, container, &folder).await?;
-        let child =
-            spawn(processes, container, &mounts).map_err(|source| StartError::Spawn { program: program(container).to_owned(), source })?;
+        let name = name(processes, container, &mounts, &folder)?;
+        let child = spawn(processes, container, &mounts, name.as_ref());
+        let child = child.map_err(|source| StartError::Spawn { program: program(container).to_owned(), source })?;
         let (term, log) = (container.term.clone(), container.log.clone());
         let last_words = container.spec.termination_message_path.clone();
         processes.tasks.spawn(async move {
             let exit = supervise(child, mounts, Signals { term, killed }, &log, last_words.as_deref()).await;
+            if let Some(name) = name {
+                name.end_survivors().await;
+            }
             drop(place);
             // Whoever waited may be gone.
             let _ = sender.send(exit);
@@ -96,21 +104,34 @@ struct Signals {
     killed: CancellationToken,
 }
 
-fn spawn(processes: &Processes, container: &ContainerContext, mounts: &Mounts) -> io::Result<Child> {
+/// The short name of a launcher's root, where the guest is real; its files are its user's then.
+fn name(processes: &Processes, container: &ContainerContext, mounts: &Mounts, folder: &Path) -> Result<Option<Name>, MachineError> {
+    let Some(machine) = processes.machine().filter(|machine| machine.program(program(container)).is_some()) else { return Ok(None) };
+    let volumes = folder.join("volumes/kubernetes.io~empty-dir");
+    let own: Vec<PathBuf> = [mounts.root.clone(), volumes].into_iter().filter(|path| path.exists()).chain(mounts.kept.clone()).collect();
+    machine.give(container, &own)?;
+    machine.name(&mounts.root).map(Some)
+}
+
+fn spawn(processes: &Processes, container: &ContainerContext, mounts: &Mounts, short: Option<&Name>) -> io::Result<Child> {
     let name = program(container);
-    let mut command = match &processes.options.programs {
-        Some(folder) => Command::new(folder.join(name)),
-        None => {
+    let given = processes.options.programs.as_ref().map(|folder| folder.join(name)).filter(|path| path.is_file());
+    let machine = processes.machine().and_then(|machine| Some((machine, machine.program(name)?)));
+    let mut command = match (&machine, given) {
+        (Some((_, path)), _) => Command::new(path),
+        (None, Some(path)) => Command::new(path),
+        (None, None) => {
             let mut command = Command::new(std::env::current_exe()?);
             command.arg(name);
             command
         }
     };
+    let root = short.map_or(mounts.root.as_path(), Name::path);
     command
         .args(container.args.iter().skip(1))
         .env_clear()
         .envs(&container.env)
-        .env(ROOT, &mounts.root)
+        .env(ROOT, root)
         .env(ADDRESS, &container.pod_ip)
         .env(PARENT, std::process::id().to_string())
         .current_dir(&mounts.root)
@@ -120,6 +141,16 @@ fn spawn(processes: &Processes, container: &ContainerContext, mounts: &Mounts) -
         // Whatever it starts belongs to its group, and can be ended with it.
         .process_group(0)
         .kill_on_drop(true);
+    if let Some((machine, _)) = machine {
+        // What the image of a launcher would have.
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", root);
+        for (key, path) in container.env.iter().filter(|(key, _)| key.starts_with("XDG_")) {
+            command.env(key, root.join(path.trim_start_matches('/')));
+        }
+        machine.dress(&mut command, Some(container));
+    } else if name.starts_with("virt-launcher") {
+        command.env(virt_launcher::BACKEND, "fake");
+    }
     if let Some(kubeconfig) = &mounts.kubeconfig {
         command.env("KUBECONFIG", kubeconfig);
     }

@@ -15,7 +15,11 @@
 //! its own: it is told where to look and at which address to listen by [`runtime::process::Options`].
 
 mod child;
+mod machine;
 mod mounts;
+
+pub use machine::{Machine, MachineError, MachineOptions};
+pub(super) use mounts::is_launcher;
 
 use super::requests::{self, RequestCounts};
 use apiserver::auth::UserInfo;
@@ -61,6 +65,8 @@ pub struct ProcessOptions {
     pub url: String,
     /// The folder with the programs; without one this program plays them all.
     pub programs: Option<PathBuf>,
+    /// Guests are real, and run on this machine.
+    pub machine: Option<MachineOptions>,
 }
 
 /// Why nothing can be a process here.
@@ -81,6 +87,9 @@ pub enum ProcessesError {
         #[source]
         source: io::Error,
     },
+    /// This machine cannot run guests.
+    #[error("guests cannot run on this machine")]
+    Machine(#[from] MachineError),
     /// More nodes than there are addresses for.
     #[error("{0} nodes are too many for processes: there are addresses for {MAX_NODES}")]
     Nodes(usize),
@@ -124,6 +133,7 @@ pub struct Processes {
     server: ApiServer,
     kubelet: kube::Client,
     boot_time: Duration,
+    machine: Option<Machine>,
     pods: Mutex<BTreeMap<String, Known>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -140,17 +150,23 @@ impl Processes {
     ///
     /// # Errors
     /// [`ProcessesError`].
-    pub fn new(
+    pub async fn new(
         options: ProcessOptions,
         authority: &str,
         server: &ApiServer,
         counts: &RequestCounts,
         boot_time: Duration,
     ) -> Result<Arc<Self>, ProcessesError> {
-        for program in options.programs.iter().flat_map(|folder| PROGRAMS.map(|name| folder.join(name))) {
+        // Real guests need the launcher's programs only, which are looked for elsewhere too.
+        let wanted = options.programs.iter().filter(|_| options.machine.is_none());
+        for program in wanted.flat_map(|folder| PROGRAMS.map(|name| folder.join(name))) {
             std::fs::metadata(&program).map_err(|source| ProcessesError::Program { path: program.clone(), source })?;
         }
         let folder = tempfile::Builder::new().prefix("ferrovirt-").tempdir().map_err(ProcessesError::Folder)?;
+        let machine = match &options.machine {
+            None => None,
+            Some(options) => Some(Machine::prepare(options.clone(), folder.path()).await?),
+        };
         let kubelet = UserInfo::new("system:kubelet", &["system:masters", "system:authenticated"]);
         let processes = Arc::new(Self {
             folder,
@@ -160,6 +176,7 @@ impl Processes {
             server: server.clone(),
             kubelet: requests::client(server, counts, kubelet),
             boot_time,
+            machine,
             pods: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -187,14 +204,23 @@ impl Processes {
         self.folder.path()
     }
 
-    /// Whether a container is a process.
-    pub fn runs(container: &ContainerContext) -> bool {
-        PROGRAMS.contains(&program(container))
+    /// Whether a container is a process. Only real guests have a console that could be followed.
+    pub fn runs(&self, container: &ContainerContext) -> bool {
+        let name = program(container);
+        PROGRAMS.contains(&name) || (name == "virt-tail" && self.machine.is_some())
+    }
+
+    /// The machine, where it runs guests.
+    pub fn machine(&self) -> Option<&Machine> {
+        self.machine.as_ref()
     }
 
     /// Runs a container until it ends; dropped, it is killed.
     pub async fn run(self: Arc<Self>, container: ContainerContext) -> Exit {
         if program(&container) == "virt-handler" {
+            if let Some(Err(error)) = self.machine.as_ref().map(|machine| machine.tell(&self.folder().join(&container.node))) {
+                container.log.print(&runtime::process::chain(&error));
+            }
             self.tasks.spawn(Arc::clone(&self).offer_devices(container.node.clone()));
         }
         match child::start(&self, &container).await {

@@ -1,10 +1,10 @@
 //! A pod's volumes as files, where its process looks for them.
 
-use super::Processes;
+use super::{Processes, machine};
 use base64::Engine as _;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, ServiceAccount, ServiceAccountTokenProjection, Volume,
+    ConfigMap, DownwardAPIVolumeFile, KeyToPath, PersistentVolumeClaim, Pod, Secret, ServiceAccount, ServiceAccountTokenProjection, Volume,
 };
 use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};
@@ -60,6 +60,8 @@ pub(super) struct Mounts {
     pub(super) root: PathBuf,
     /// The process's kubeconfig, where it has a token.
     pub(super) kubeconfig: Option<PathBuf>,
+    /// Folders that outlive the pod, and that its process writes to.
+    pub(super) kept: Vec<PathBuf>,
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> MountError {
@@ -87,6 +89,7 @@ impl Mounts {
             clock: Clock::system(),
             root,
             kubeconfig: None,
+            kept: Vec::new(),
         };
         let volumes = container.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let volumes: BTreeMap<&str, &Volume> = volumes.map(|volume| (volume.name.as_str(), volume)).collect();
@@ -102,7 +105,40 @@ impl Mounts {
                 mounts.kubeconfig = Some(mounts.write_kubeconfig(processes)?);
             }
         }
+        for device in container.spec.volume_devices.iter().flatten() {
+            let claim = volumes.get(device.name.as_str()).and_then(|volume| volume.persistent_volume_claim.as_ref());
+            let Some(claim) = claim else { continue };
+            let file = mounts.block(processes, &claim.claim_name).await?;
+            link(&file, &inside(&mounts.root, &device.device_path))?;
+        }
+        if processes.machine().is_some() && machine::wants_kvm(container) {
+            link(machine::kvm(), &inside(&mounts.root, &machine::kvm().display().to_string()))?;
+        }
         Ok(mounts)
+    }
+
+    /// The file that stands in for the block device of a claim, as large as the claim.
+    async fn block(&mut self, processes: &Processes, name: &str) -> Result<PathBuf, MountError> {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.pod.namespace().unwrap_or_default());
+        let claim = api.get(name).await.map_err(|source| MountError::Api { volume: name.to_owned(), source })?;
+        let there = claim.status.and_then(|status| status.capacity).and_then(|capacity| capacity.get("storage").cloned());
+        let asked = claim.spec.and_then(|spec| spec.resources?.requests?.get("storage").cloned());
+        let size = there.or(asked).and_then(|size| api::quantity::parse(&size.0)).map_or(0, |size| size.value());
+        let folder = self.claim(processes, name)?;
+        let path = folder.join("device");
+        let file = fs::File::options().append(true).create(true).open(&path).map_err(failed(&path))?;
+        if let Ok(size) = u64::try_from(size) {
+            file.set_len(size).map_err(failed(&path))?;
+        }
+        Ok(path)
+    }
+
+    /// The folder of a claim.
+    fn claim(&mut self, processes: &Processes, name: &str) -> Result<PathBuf, MountError> {
+        let path = processes.folder().join("claims").join(self.pod.namespace().unwrap_or_default()).join(name);
+        make(&path)?;
+        self.kept.push(path.clone());
+        Ok(path)
     }
 
     /// The place of a volume, filled; none for kinds that no program of ours reads.
@@ -114,16 +150,28 @@ impl Mounts {
         volume: &Volume,
     ) -> Result<Option<PathBuf>, MountError> {
         let of = |kind: &str| folder.join("volumes").join(format!("kubernetes.io~{kind}")).join(&volume.name);
+        if let Some(machine) = processes.machine() {
+            if let Some(image) = &volume.image {
+                let reference = image.reference.as_deref().unwrap_or_default();
+                return Ok(machine.image(reference).ok());
+            }
+            // A disk of the host: this machine is the host of real guests.
+            if let Some(host) = volume.host_path.as_ref().filter(|_| is_launcher(&self.pod)) {
+                let path = PathBuf::from(&host.path);
+                if host.type_.as_deref() == Some("DirectoryOrCreate") && !path.exists() {
+                    make(&path)?;
+                    self.kept.push(path.clone());
+                }
+                return Ok(Some(path));
+            }
+        }
         if let Some(host) = &volume.host_path {
             let path = inside(&processes.folder().join(&container.node), &host.path);
             make(&path)?;
             return Ok(Some(path));
         }
         if let Some(claim) = &volume.persistent_volume_claim {
-            let namespace = self.pod.namespace().unwrap_or_default();
-            let path = processes.folder().join("claims").join(namespace).join(&claim.claim_name);
-            make(&path)?;
-            return Ok(Some(path));
+            return self.claim(processes, &claim.claim_name).map(Some);
         }
         if volume.empty_dir.is_some() {
             let path = of("empty-dir");
@@ -266,6 +314,11 @@ impl Mounts {
         fs::write(&path, text.to_string()).map_err(failed(&path))?;
         Ok(path)
     }
+}
+
+/// Whether a pod is a virtual machine's.
+pub(crate) fn is_launcher(pod: &Pod) -> bool {
+    pod.labels().get("kubevirt.io").is_some_and(|app| app == "virt-launcher")
 }
 
 /// The file that tells a pod its own address, as kubelets write it.

@@ -70,7 +70,7 @@ impl Worker {
         let Some(slot) = self.slots.get(index) else { return };
         let spec = slot.spec.clone();
         let image = spec.image.clone().unwrap_or_default();
-        let behaviour = self.agent.images.behaviour(&image);
+        let behaviour = self.agent.images.behaviour(&self.pod, &image);
         if let Behaviour::Unpullable(why) = &behaviour {
             self.pull_failed(index, &image, why, now).await;
             return;

@@ -53,7 +53,7 @@ impl Images {
         let done = fs::create_dir_all(&boot)
             .and_then(|()| fs::create_dir_all(&disks))
             .and_then(|()| fs::copy(format!("/boot/vmlinuz-{version}"), boot.join("vmlinuz")).map(drop))
-            .and_then(|()| fs::write(disks.join("disk.img"), [b"container disk  ".as_slice(), &[0; 1 << 20]].concat()));
+            .and_then(|()| fs::write(disks.join("disk.img"), [b"container disk  ".to_vec(), vec![0; 1 << 20]].concat()));
         done.map_err(|error| error.to_string())?;
         initrd(&version, folder.path(), &boot.join("initrd"))?;
         Ok(Self { folder })

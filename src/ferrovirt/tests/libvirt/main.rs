@@ -6,7 +6,7 @@ mod guest;
 mod world;
 
 use serde_json::{Value, json};
-use std::time::Instant;
+use tokio::time::Instant;
 use virtctl::Machine;
 use world::{Up, signal, text};
 

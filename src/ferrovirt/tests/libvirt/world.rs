@@ -8,7 +8,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use virtctl::{Connect as _, ConnectionArgs, FromKubeconfig, Machine, Session};
 
 use super::guest::Images;
@@ -184,9 +185,8 @@ impl Up {
             if let Some(answer) = ask().await {
                 return answer;
             }
-            if began.elapsed() > PATIENCE {
-                panic!("waited in vain: {what}; processes: {:?}; pods:\n{}", self.processes(), self.story().await);
-            }
+            let story = if began.elapsed() > PATIENCE { Some(self.story().await) } else { None };
+            assert_eq!(story, None, "waited in vain: {what}; processes: {:?}", self.processes());
             // Processes of the operating system tell nobody when they change.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -284,8 +284,7 @@ impl Console {
     /// Waits for the end of the stream; all that was said.
     pub async fn end(self) -> String {
         tokio::time::timeout(PATIENCE, self.reading).await.unwrap().unwrap();
-        let text = self.heard.lock().unwrap().clone();
-        text
+        self.heard.lock().unwrap().clone()
     }
 }
 

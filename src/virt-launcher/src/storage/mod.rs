@@ -165,10 +165,10 @@ impl Storage {
                 let name = disk.path.rsplit('/').next().unwrap_or_default();
                 let path = self.place.path(&format!("{PRIVATE}/vmi-disks/{}", volume.name)).join(name);
                 let capacity = disk.capacity.as_ref().map(|capacity| capacity.0.as_str()).filter(|_| disk.r#type == "DiskOrCreate");
-                self.raw_disk(&volume.name, &path, capacity)?;
+                Self::raw_disk(&volume.name, &path, capacity)?;
             } else if volume.persistent_volume_claim.is_some() || volume.data_volume.is_some() {
                 let path = self.place.path(&format!("{PRIVATE}/vmi-disks/{}/disk.img", volume.name));
-                self.raw_disk(&volume.name, &path, claimed(vmi, &volume.name).as_deref())?;
+                Self::raw_disk(&volume.name, &path, claimed(vmi, &volume.name).as_deref())?;
             }
         }
         self.generated(vmi)?;
@@ -192,7 +192,7 @@ impl Storage {
     }
 
     /// A raw disk in a folder that outlives the guest; made where it may be and is not there.
-    fn raw_disk(&self, volume: &str, path: &Path, capacity: Option<&str>) -> Result<(), StorageError> {
+    fn raw_disk(volume: &str, path: &Path, capacity: Option<&str>) -> Result<(), StorageError> {
         let (Some(capacity), false) = (capacity, path.exists()) else { return Ok(()) };
         // A block device is nothing that could be missing.
         if path.parent().is_none_or(|parent| !parent.is_dir()) {

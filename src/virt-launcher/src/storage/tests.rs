@@ -7,6 +7,7 @@ fn storage(root: &Path) -> Storage {
     Storage::new(Place::new(&process), true, convert::paths::CONTAINER_DISKS)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the values are written where they are passed")]
 fn vmi(volumes: Value) -> VirtualMachineInstance {
     let vmi = json!({
         "metadata": {"name": "vm", "namespace": "ns", "uid": "1"},

@@ -69,6 +69,7 @@ async fn two_guests_live_from_their_manifests_until_nothing_is_left() {
     let pod = up.pod("one").await;
     let name = text(&pod, "/metadata/name");
     up.until("the console is in the pod's log", async || up.log(name, "guest-console-log").await.contains("guest: up").then_some(())).await;
+    let names = up.names()[0].parent().unwrap().to_owned();
     let emulators = up.pids("qemu-system-x86_64");
     assert_eq!((emulators.len(), up.pids("virt-launcher").len(), up.pids("virt-launcher-monitor").len()), (2, 2, 2));
     for pid in &emulators {
@@ -125,6 +126,7 @@ async fn two_guests_live_from_their_manifests_until_nothing_is_left() {
     let (status, left) = up.interrupt();
     assert!(status.success(), "{status}");
     assert_eq!(left, Vec::<std::ffi::OsString>::new());
+    assert!(!names.exists(), "{}", names.display());
     assert_eq!(up.processes(), std::collections::BTreeMap::new());
 }
 

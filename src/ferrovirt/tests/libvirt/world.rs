@@ -128,7 +128,7 @@ impl Up {
     }
 
     /// Short names of containers' roots that lead into its folder.
-    fn names(&self) -> Vec<PathBuf> {
+    pub fn names(&self) -> Vec<PathBuf> {
         let folders = std::fs::read_dir("/tmp").unwrap().filter_map(Result::ok);
         let folders = folders.filter(|entry| entry.file_name().to_string_lossy().starts_with("fv-"));
         let links = folders.flat_map(|entry| std::fs::read_dir(entry.path()).into_iter().flatten().filter_map(Result::ok));

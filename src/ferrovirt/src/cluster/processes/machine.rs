@@ -270,6 +270,13 @@ impl Machine {
         named.ok_or_else(|| format!("failed to pull image {reference:?}: no folder of that name in {}", images.display()))
     }
 
+    /// Removes what lies outside of the pods' folder.
+    pub(super) fn close(&self) {
+        if let Err(error) = fs::remove_dir_all(self.names.path()) {
+            tracing::warn!(%error, folder = %self.names.path().display(), "the containers' names stay");
+        }
+    }
+
     /// What an earlier run learned of QEMU; libvirt sees for itself whether it still holds.
     fn recall(&self) {
         if let Some(kept) = kept() {

@@ -238,6 +238,9 @@ impl Processes {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(machine) = &self.machine {
+            machine.close();
+        }
         if let Err(error) = std::fs::remove_dir_all(self.folder()) {
             tracing::warn!(%error, folder = %self.folder().display(), "the pods' folder stays");
         }

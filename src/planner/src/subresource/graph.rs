@@ -32,7 +32,7 @@ pub struct ObjectGraphOptions {
 pub struct ObjectGraphNode {
     /// Which object.
     pub object_reference: Reference,
-    /// [`DEPENDENCY_LABEL`].
+    /// What kind of dependency it is.
     pub labels: BTreeMap<String, String>,
     /// True for what the root can do without.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -53,6 +53,18 @@ Feature: Bad input is named and refused
     When the client posts a ConfigMap of 3 MB
     Then it is refused with 413 and "Request entity is too large"
 
+  Scenario Outline: A VMI of <count> disks
+    Given a cluster with 1 node
+    When the client posts a VMI of <count> disks
+    Then it is refused with 422 and "spec.domain.devices.disks: Too many: <count>: must have at most 256 items"
+    And nothing was stored
+
+    # Lists of the second length are not even completed before they are refused.
+    Examples:
+      | count |
+      | 300   |
+      | 8000  |
+
   Scenario: virt-api is down
     Given a cluster with 1 node
     And virt-api is down

@@ -94,6 +94,16 @@ async fn posts_large(world: &mut SpecWorld, megabytes: usize) -> Done {
     world.attempt_create(&map, "").await
 }
 
+#[when(expr = "the client posts a VMI of {int} disks")]
+async fn posts_disks(world: &mut SpecWorld, count: usize) -> Done {
+    let names = || (0..count).map(|number| format!("disk{number}"));
+    let vmi = json!({"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "metadata": {"name": "large"}, "spec": {
+        "domain": {"memory": {"guest": "64Mi"}, "devices": {"disks": names().map(|name| json!({"name": name, "disk": {}})).collect::<Vec<_>>()}},
+        "volumes": names().map(|name| json!({"name": name, "emptyDisk": {"capacity": "1Gi"}})).collect::<Vec<_>>(),
+    }});
+    world.attempt_create(&vmi, "").await
+}
+
 #[then(regex = r#"^it is refused with (\d+) and "(.*)"$"#)]
 async fn refused(world: &mut SpecWorld, code: u16, message: String) -> Done {
     let refusal = world.refusal()?;

@@ -6,6 +6,7 @@
 mod evict;
 mod known;
 mod mutate;
+mod outsized;
 mod trial;
 mod validate;
 

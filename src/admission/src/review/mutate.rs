@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::known::kinds;
-use super::{Known, Request, Stop, Surroundings, is_going, namespace_of};
+use super::{Known, Request, Stop, Surroundings, is_going, namespace_of, outsized};
 use crate::instancetype;
 use crate::matcher;
 use crate::{Denial, Operation, Seeds, VmLookups, default_clone, default_migration, default_vm, default_vmi, revert_status};
@@ -26,6 +26,10 @@ pub struct Mutated {
 /// # Errors
 /// The request is refused, or an object must be looked up first.
 pub fn mutate(request: &Request<'_>, config: &ClusterConfig, known: &Known, seeds: &mut Seeds<'_>) -> Result<Mutated, Stop> {
+    // The schema refuses it in a moment.
+    if outsized::refusal(request.object).is_some() {
+        return Ok(Mutated::default());
+    }
     let around = Surroundings { config, known };
     match (request.kind, request.operation) {
         ("VirtualMachine", operation) => vm(request, operation, &around, seeds),

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::known::kinds;
 use super::mutate::forgiving;
-use super::{Known, Request, Stop, is_going, namespace_of};
+use super::{Known, Request, Stop, is_going, namespace_of, outsized};
 use crate::instancetype::{self, Resolved};
 use crate::{
     CauseKind, Denial, KubeVirtWorkloads, Operation, PlacementRefusals, PoolReview, RestoreLookups, VmReview, validate_backup_create,
@@ -33,6 +33,9 @@ use crate::{
 /// # Errors
 /// The request is refused, or an object must be looked up first.
 pub fn validate(request: &Request<'_>, config: &ClusterConfig, known: &Known) -> Result<Vec<String>, Stop> {
+    if let Some(refusal) = outsized::refusal(request.object) {
+        return Err(refusal.into());
+    }
     let quiet = |outcome: Result<(), Denial>| outcome.map(|()| Vec::new()).map_err(Stop::from);
     let update = request.operation == Operation::Update;
     if request.subresource == "status" {
